@@ -1,0 +1,72 @@
+# make demo    try bambufs with a printer in software; FAMILY=esp32 for a P1 or A1
+# make test    all tests but the slow ones; ARGS="-k rename -x" for some
+# make help    the rest
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+OUT ?= bench.json
+SOAK_SECONDS ?= 900
+PACKAGE := setup.cfg setup.py bambufs/__init__.py
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517
+
+.PHONY: help demo test test-all lint types bench soak deps clean
+
+help:
+	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
+	@echo "test       the tests (ARGS=... goes to pytest)"
+	@echo "test-all   the tests on every CPython from 3.11 on that is installed"
+	@echo "soak       the slow tests, for SOAK_SECONDS=$(SOAK_SECONDS) at most"
+	@echo "lint types the checks of ruff and mypy"
+	@echo "bench      bambufs and rclone side by side (OUT=$(OUT) for the figures)"
+	@echo "deps       install all that the above need"
+	@echo "clean      remove what the above made"
+
+# Without a terminal nobody can try anything: one round of it, then the end.
+demo: $(VENV)/.demo
+	@if [ -t 0 ]; then once=; else once=--once; fi; \
+	exec $(BIN)/bambufs demo $$once $(if $(FAMILY),--family $(FAMILY))
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.test
+	@.ci/every-python $(ARGS)
+
+soak: $(VENV)/.test
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout $(SOAK_SECONDS) $(ARGS)
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.test
+	@$(BIN)/mypy
+
+bench: $(VENV)/.test
+	@.ci/packages bench
+	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
+
+deps: $(VENV)/.test
+
+# The stamps lie inside the virtual environment, so that they go with it.
+$(VENV)/.demo: $(PACKAGE) .ci/packages
+	@PYTHON=$(PYTHON) .ci/packages run
+	@$(MAKE) --no-print-directory $(BIN)/python
+	@$(PIP) -e '.[fuse3,demo]'
+	@touch $@
+
+$(VENV)/.test: $(PACKAGE) .ci/packages
+	@PYTHON=$(PYTHON) .ci/packages test
+	@$(MAKE) --no-print-directory $(BIN)/python
+	@$(PIP) -e '.[test,lint]'
+	@touch $@ $(VENV)/.demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "bambufs needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
