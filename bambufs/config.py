@@ -1,0 +1,119 @@
+"""Config: what is in force for one mount, frozen and checked; it knows every default.
+
+Values come from the command line, else from the environment, else from the defaults here. The access code comes from
+a file that only its owner can read, a systemd credential or the environment, never from an argument, and stays out
+of every repr.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import UsageError
+
+FTPS_PORT = 990
+MQTT_PORT = 8883
+TRUST_MODES = ("first-use", "ca", "none")
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a mount needs to know. Sizes in bytes, times in seconds."""
+
+    host: str
+    access_code: str = field(repr=False)
+    serial: str | None = None
+    ftps_port: int = FTPS_PORT
+    mqtt_port: int = MQTT_PORT
+    tls_trust: str = "first-use"
+    tls_ca: Path | None = None
+    cache_dir: Path = field(default_factory=lambda: default_cache_dir(os.environ))
+    ttl: float = 5.0
+    card_size: int = 32 * 10**9
+    cache_size: int = 2 * 10**9
+    read_only: bool = False
+    max_sessions: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, in a sentence."""
+        _check(bool(re.fullmatch(r"[A-Za-z0-9._:%-]+", self.host)), f"{self.host!r} is no address or name of a printer")
+        _check(bool(self.access_code), "the access code is empty")
+        _check(self.access_code.isascii() and self.access_code.isprintable(), "the access code has odd characters")
+        for port in (self.ftps_port, self.mqtt_port):
+            _check(0 < port < 65536, f"{port} is no port; a port is a number from 1 to 65535")
+        _check(self.tls_trust in TRUST_MODES, f"{self.tls_trust!r} is no way to trust: {', '.join(TRUST_MODES)}")
+        if self.tls_trust == "ca":
+            _check(self.tls_ca is not None, "--tls-trust ca needs the authority's certificates: -o tls_ca=FILE")
+            _check(self.serial is not None, "--tls-trust ca needs the printer's serial: --serial SERIAL")
+        _check(self.serial is None or self.serial.isalnum(), f"{self.serial!r} is no serial")
+        _check(0 <= self.ttl <= 86400, "--ttl is a number of seconds from 0 to 86400")
+        _check(self.card_size > 0, "--card-size must be more than nothing")
+        _check(1 <= self.max_sessions <= 16, "sessions is a number from 1 to 16")
+
+    @property
+    def trust_key(self) -> str:
+        """Under what the printer's certificate is remembered."""
+        return self.serial or f"{self.host}:{self.ftps_port}"
+
+    @property
+    def printer_dir(self) -> Path:
+        """The folder below `cache_dir` that belongs to this printer alone."""
+        return self.cache_dir / re.sub(r"[^A-Za-z0-9._-]", "_", self.trust_key)
+
+
+def _check(is_good: bool, otherwise: str) -> None:
+    if not is_good:
+        raise UsageError(otherwise)
+
+
+def default_cache_dir(environment: Mapping[str, str]) -> Path:
+    """Where spool files, the overlay and what is remembered live, unless told otherwise."""
+    base = environment.get("XDG_CACHE_HOME") or (Path(environment.get("HOME") or "/var/cache") / ".cache")
+    return Path(base) / "bambufs"
+
+
+def parse_size(text: str) -> int:
+    """A size such as ``32G``, ``64GB`` or ``500M`` in bytes (powers of ten); raises `UsageError`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None:
+        raise UsageError(f"{text!r} is no size; write it like 32G")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def find_access_code(file: Path | None, environment: Mapping[str, str]) -> str:
+    """The access code: from ``file``, else a systemd credential, else ``BAMBU_ACCESS_CODE``. Raises `UsageError`."""
+    if file is not None:
+        return _read_code(file, must_be_private=True)
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / "access_code").exists():
+        return _read_code(Path(credentials) / "access_code", must_be_private=False)
+    code = environment.get("BAMBU_ACCESS_CODE", "").strip()
+    if not code:
+        raise UsageError(
+            "no access code: put it into a file that only you can read and name that with --access-code-file, "
+            "or set BAMBU_ACCESS_CODE. The printer shows it under Settings, LAN only mode"
+        )
+    return code
+
+
+def _read_code(file: Path, *, must_be_private: bool) -> str:
+    try:
+        with open(file, encoding="utf-8") as opened:
+            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
+            if must_be_private and mode & 0o077:
+                raise UsageError(f"others can read the access code in {file}; run: chmod 600 {file}")
+            code = opened.read(4096).strip()
+    except OSError as error:
+        raise UsageError(f"the access code cannot be read from {file}: {(error.strerror or '').lower()}") from error
+    except ValueError as error:
+        raise UsageError(f"{file} holds no access code: it is not text") from error
+    if not code:
+        raise UsageError(f"{file} is empty; it should hold the access code")
+    return code

@@ -1,0 +1,59 @@
+"""Whether the program behind the present request has been interrupted by a signal.
+
+A request that waits (for bytes, for a reply, for its turn) calls `check` at least every `STEP`
+seconds, so that Ctrl-C gives the shell back at once. What knows about signals (the FUSE layer) installs
+a probe for the length of a request with `watched`; threads without one are never interrupted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .errors import Interrupted
+
+STEP = 0.25
+"""Seconds that a wait may last before it has to look again."""
+
+_thread = threading.local()
+
+
+@contextmanager
+def watched(probe: Callable[[], bool]) -> Iterator[None]:
+    """Let ``probe`` answer, for this thread and this ``with`` block, whether the caller was interrupted."""
+    before = getattr(_thread, "probe", None)
+    _thread.probe = probe
+    try:
+        yield
+    finally:
+        _thread.probe = before
+
+
+def check() -> None:
+    """Raise `Interrupted` (EINTR) when the caller of the present request was interrupted."""
+    probe = getattr(_thread, "probe", None)
+    if probe is not None and probe():
+        raise Interrupted("the program that asked was interrupted")
+
+
+def acquire(lock: threading.Lock) -> None:
+    """Acquire ``lock``, looking for an interrupt while waiting; raises `Interrupted`."""
+    while not lock.acquire(timeout=STEP):
+        check()
+
+
+def wait_for(
+    condition: threading.Condition, is_true: Callable[[], bool], deadline: float, now: Callable[[], float]
+) -> bool:
+    """Wait on the held ``condition`` until ``is_true()`` or ``now()`` reaches ``deadline``.
+
+    Returns whether it became true; raises `Interrupted`.
+    """
+    while not is_true():
+        left = deadline - now()
+        if left <= 0:
+            return False
+        condition.wait(min(STEP, left))
+        check()
+    return True

@@ -1,0 +1,1 @@
+"""Speaks to a printer; has never heard of FUSE."""

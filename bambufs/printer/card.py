@@ -1,0 +1,353 @@
+"""Card: the files on the printer, by verbs that either happened or raise a true error.
+
+The one place that retries: verbs that change nothing, once; verbs that change something only after
+having looked whether the first try took effect. Safe to call from many threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import BinaryIO, TypeVar
+
+from .. import interrupts
+from ..errors import CardRefused, ConnectionDropped, InvalidName, NotSupported, PrinterTimeout
+from . import paths
+from .entry import Entry
+from .family import ESP32, Family
+from .janitor import Janitor
+from .listing import parse_list
+from .parts import gone, is_junk, move
+from .pool import SessionPool
+from .session import Download, FtpsSession
+from .upload import Upload
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+METADATA_PATIENCE = 20.0
+BULK_PATIENCE = 900.0
+"""Seconds that a transfer waits for its turn behind others; those are bounded by their own stall time-outs."""
+
+_PIPELINED = 100
+"""Commands sent at once: they and their replies must fit into the sockets' buffers."""
+
+class Reading:
+    """The content of one file on its way here, checked for its length."""
+
+    def __init__(self, download: Download, path: str, length: int) -> None:
+        self._download, self._path, self.left = download, path, length
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most ``size``; empty once the expected length has come.
+
+        Raises `ConnectionDropped` when the printer ends early (it does so without an error,
+        maziggy/bambuddy#2704), `PrinterTimeout` when it stalls.
+        """
+        if self.left <= 0:
+            return b""
+        block = self._download.read(min(size, self.left))
+        if not block:
+            raise ConnectionDropped(f"the printer ended the file {self.left} bytes early; try again", self._path)
+        self.left -= len(block)
+        return block
+
+
+class Card:
+    """The printer's card. ``clock`` gives seconds since the epoch, for reading listings."""
+
+    def __init__(self, pool: SessionPool[FtpsSession], *, clock: Callable[[], float] = time.time) -> None:
+        self._pool, self._clock = pool, clock
+        self._upload_lock = Lock()
+        self._family: Family | None = None
+        self._sets_time: bool | None = None
+        self._has_rest = True
+        self._odd_lines: set[str] = set()
+        self._janitor = Janitor(self._delete_part, pool.retire)
+
+    @property
+    def family(self) -> Family:
+        """The printer's family; before the first session the more limited one."""
+        return self._family or ESP32
+
+    @property
+    def can_start_anywhere(self) -> bool:
+        """Whether a download may begin in the middle of a file."""
+        return self._has_rest and self.family.has_rest
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a session, so that a download that can pause should."""
+        return self._pool.is_wanted
+
+    @property
+    def pool(self) -> SessionPool[FtpsSession]:
+        """The sessions, for statistics."""
+        return self._pool
+
+    def connect(self) -> Family:
+        """Make sure that the printer lets us in. Raises what `FtpsSession.open` raises."""
+        with self._lend() as session:
+            return session.family
+
+    def close(self) -> None:
+        """Finish the tidying up that is owed and say goodbye."""
+        self._janitor.close()
+        self._pool.close()
+
+    @contextmanager
+    def _lend(self, *, bulk: bool = False, patience: float = METADATA_PATIENCE) -> Iterator[FtpsSession]:
+        with self._pool.lend(bulk=bulk, patience=patience) as session:
+            self._family = session.family
+            self._janitor.start()
+            yield session
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def list(self, folder: str, *, patience: float = METADATA_PATIENCE, hidden: bool = False) -> list[Entry]:
+        """What is in ``folder``; waits for a free session at most ``patience`` seconds.
+
+        Raises `FileNotFoundError` when there is no such folder.
+        """
+
+        def ask() -> list[str]:
+            with self._lend(patience=patience) as session:
+                return session.list(folder, hidden=hidden)
+
+        try:
+            lines = self._again_once(ask)
+        except CardRefused as refusal:
+            if folder == paths.ROOT:
+                raise CardRefused("the printer shows no storage; is its card (or USB stick) in?", folder) from refusal
+            raise FileNotFoundError(errno.ENOENT, "No such folder on the printer", folder) from refusal
+        return parse_list(lines, self._clock(), self._note_odd)
+
+    def modified(self, folder: str, names: Sequence[str], *, patience: float = METADATA_PATIENCE) -> dict[str, int]:
+        """The times, exact to the second, of files in ``folder``; empty where asking would cost a round trip each."""
+        if not self.family.pipelines:
+            return {}
+        found: dict[str, int] = {}
+        with self._lend(patience=patience) as session:
+            for start in range(0, len(names), _PIPELINED):
+                some = names[start : start + _PIPELINED]
+                times = session.modified([paths.join(folder, name) for name in some])
+                found.update({name: mtime for name, mtime in zip(some, times) if mtime is not None})
+        return found
+
+    def _note_odd(self, line: str) -> None:
+        if line not in self._odd_lines and len(self._odd_lines) < 1000:
+            self._odd_lines.add(line)
+            logger.warning("the printer lists something that cannot be shown: %.200s", ascii(line))
+
+    def _find(self, path: str) -> Entry | None:
+        folder, name = paths.split(path)
+        try:
+            return next((entry for entry in self.list(folder, hidden=name.startswith(".")) if entry.name == name), None)
+        except FileNotFoundError:
+            return None
+
+    def size(self, path: str) -> int | None:
+        """The size of a file in bytes, or None when there is none."""
+
+        def ask() -> int:
+            with self._lend() as session:
+                return session.size(path)
+
+        try:
+            return self._again_once(ask)
+        except NotSupported:
+            entry = self._find(path)
+            return entry.size if entry else None
+        except CardRefused:
+            return None
+
+    @contextmanager
+    def open_read(self, path: str, offset: int, length: int, *, patience: float = BULK_PATIENCE) -> Iterator[Reading]:
+        """Fetch ``length`` bytes of ``path`` from ``offset`` on; ending early is fine.
+
+        ``offset`` must be 0 where the family has no REST. Raises `FileNotFoundError` and what the link raises.
+        """
+        with self._lend(bulk=True, patience=patience) as session:
+            try:
+                download = session.download(path, offset)
+            except NotSupported as refusal:
+                self._has_rest = False
+                raise ConnectionDropped("this printer cannot start in the middle of a file", path) from refusal
+            except CardRefused as refusal:
+                raise gone(path) from refusal
+            reading = Reading(download, path, length)
+            try:
+                yield reading
+            except BaseException:
+                download.abandon()
+                raise
+            if reading.left > 0 and not session.family.survives_abort:
+                download.abandon()
+                session.close()
+            else:
+                download.finish()
+
+    def _again_once(self, verb: Callable[[], Result]) -> Result:
+        """Run a verb that changes nothing, and once more when the connection turned out to be dead."""
+        try:
+            return verb()
+        except ConnectionDropped as lost:
+            logger.debug("trying once more: %s", lost)
+            return verb()
+
+    # --- storing ----------------------------------------------------------------------------------
+
+    def store(
+        self,
+        source: BinaryIO,
+        path: str,
+        *,
+        size: int,
+        mtime: int,
+        on_progress: Callable[[int], None] = lambda sent: None,
+    ) -> bool:
+        """Store ``size`` bytes of ``source`` (from its start) as ``path``, whole or not at all; one upload at a time.
+
+        It goes out under a part name, its size is compared, and it is renamed. ``mtime`` is set where the printer
+        takes it; returns whether it did. Where the printer cannot rename over a file, the old one is deleted just
+        before the renaming. Two tries; after a failure the part is removed.
+
+        Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
+        `PrinterTimeout`, `Interrupted` and what opening a session raises.
+        """
+        upload = Upload(source, path, size=size, mtime=mtime, on_progress=on_progress)
+        interrupts.acquire(self._upload_lock)
+        try:
+            return self._carry_out(upload)
+        except BaseException:
+            self._janitor.remove(upload.part)
+            raise
+        finally:
+            self._upload_lock.release()
+
+    def _carry_out(self, upload: Upload) -> bool:
+        try:
+            with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
+                upload.send(session)
+                return upload.publish(session, self._try_set_time, self._janitor.remove)
+        except (ConnectionDropped, PrinterTimeout) as lost:
+            logger.warning("%s; looking at what arrived", lost)
+            arrived = self.size(upload.part)
+            if upload.may_be_renamed and arrived is None and self.size(upload.path) == upload.size:
+                return False  # it was lost after the renaming had taken effect
+            with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
+                if arrived != upload.size:
+                    upload.send(session)
+                return upload.publish(session, self._try_set_time, self._janitor.remove)
+
+    def _try_set_time(self, session: FtpsSession, path: str, mtime: int) -> bool:
+        if self._sets_time is False:
+            return False
+        try:
+            session.set_time(path, mtime)
+        except CardRefused as refusal:
+            if self._sets_time is None:
+                logger.info("this printer keeps no times (%s); they are remembered on this computer", refusal.reply)
+                self._sets_time = False
+            return False
+        self._sets_time = True
+        return True
+
+    # --- changing ---------------------------------------------------------------------------------
+
+    def set_time(self, path: str, mtime: int) -> bool:
+        """Set a file's time where the printer takes it; returns whether it did."""
+        if self._sets_time is False:
+            return False
+
+        def ask() -> bool:
+            with self._lend() as session:
+                return self._try_set_time(session, path, mtime)
+
+        return self._again_once(ask)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file or folder; a file at ``new`` is replaced (at once where the printer can, else deleted first).
+
+        Raises `FileNotFoundError`, `InvalidName`, `CardRefused`.
+        """
+
+        def change() -> None:
+            with self._lend() as session:
+                move(session, old, new, self._janitor.remove)
+
+        self._settle(change, lambda: self._find(old) is None and self._find(new) is not None)
+
+    def delete(self, path: str) -> None:
+        """Delete a file. Raises `FileNotFoundError`, `IsADirectoryError`, `CardRefused`."""
+        self._change(lambda session: session.delete(path), path, lambda: self._find(path) is None)
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder. Raises `FileExistsError`, `FileNotFoundError`, `InvalidName`."""
+
+        def is_there() -> bool:
+            entry = self._find(path)
+            return entry is not None and entry.is_dir
+
+        try:
+            self._settle(lambda: self._simply(lambda session: session.make_folder(path)), is_there)
+        except CardRefused as refusal:
+            if self._find(path) is not None:
+                raise FileExistsError(errno.EEXIST, "There is something by this name already", path) from refusal
+            self.list(paths.parent(path))
+            raise InvalidName(f"the printer cannot make a folder by this name ({refusal.reply})", path) from refusal
+
+    def remove_folder(self, path: str) -> None:
+        """Remove an empty folder; known litter that the printer hides in it goes with it.
+
+        Raises `OSError` with ENOTEMPTY, `FileNotFoundError`, `CardRefused`.
+        """
+        is_gone: Callable[[], bool] = lambda: self._find(path) is None  # noqa: E731
+        try:
+            self._settle(lambda: self._simply(lambda session: session.remove_folder(path)), is_gone)
+        except CardRefused as refusal:
+            hidden = self.list(path, hidden=True)
+            if not all(is_junk(entry.name) and not entry.is_dir for entry in hidden):
+                raise OSError(errno.ENOTEMPTY, "The folder is not empty", path) from refusal
+            for entry in hidden:
+                self.delete(paths.join(path, entry.name))
+            self._change(lambda session: session.remove_folder(path), path, is_gone)
+
+    def _delete_part(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self.delete(path)
+
+    def remove_later(self, path: str) -> None:
+        """Delete a file of ours in the background, trying for a while."""
+        self._janitor.remove(path)
+
+    def _simply(self, verb: Callable[[FtpsSession], None]) -> None:
+        with self._lend() as session:
+            verb(session)
+
+    def _change(self, verb: Callable[[FtpsSession], None], path: str, is_done: Callable[[], bool]) -> None:
+        """Run a verb that changes ``path``; a refusal is explained by what the listing shows."""
+        try:
+            self._settle(lambda: self._simply(verb), is_done)
+        except CardRefused as refusal:
+            entry = self._find(path)
+            if entry is None:
+                raise gone(path) from refusal
+            if entry.is_dir:
+                raise IsADirectoryError(errno.EISDIR, "This is a folder", path) from refusal
+            message = f"the printer refuses this ({refusal.reply}); is it using the file?"
+            raise CardRefused(message, path, refusal.reply) from refusal
+
+    def _settle(self, verb: Callable[[], None], is_done: Callable[[], bool]) -> None:
+        """Run a verb that changes something; when the connection broke, repeat it unless it took effect."""
+        try:
+            verb()
+        except ConnectionDropped as lost:
+            logger.debug("looking whether it happened: %s", lost)
+            if not is_done():
+                verb()

@@ -1,0 +1,313 @@
+"""SessionPool: lends logged-in sessions, takes them back, retires them; and the breaker before the door.
+
+Generic: it knows nothing of FTP. Every decision is made under one lock, all I/O (opening, probing,
+closing) happens outside it. Whoever waits is served in order; one session is kept out of reach of
+bulk transfers where there is more than one, so that a listing never waits for an upload.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from .. import interrupts
+from ..errors import (
+    CertificateRefused,
+    ConnectionDropped,
+    LoginRefused,
+    PrinterBusy,
+    PrinterError,
+    PrinterTimeout,
+    PrinterUnreachable,
+    again,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Session(Protocol):
+    """What the pool asks of a session."""
+
+    @property
+    def sessions_allowed(self) -> int:
+        """How many sessions this printer puts up with."""
+
+    def has_hung_up(self) -> bool:
+        """Whether the other side has ended it, told without a round trip."""
+
+    def answers(self) -> bool:
+        """Whether the other side still answers (one round trip)."""
+
+    def close(self) -> None:
+        """Drop the connection; never raises."""
+
+    def quit(self) -> None:
+        """Say goodbye and close; never raises."""
+
+
+SessionT = TypeVar("SessionT", bound=Session)
+Clock = Callable[[], float]
+
+
+class Breaker:
+    """Remembers for a few seconds why the printer could not be entered, and says so at once meanwhile.
+
+    So a printer that is switched off costs one connect time-out every few seconds and not one a call,
+    and a wrong access code is not tried over and over (printers lock out after some failures).
+    """
+
+    _HOLD: tuple[tuple[type[PrinterError], float], ...] = (
+        (PrinterUnreachable, 3.0),
+        (LoginRefused, 30.0),
+        (CertificateRefused, 5.0),
+        (PrinterBusy, 2.0),
+        (PrinterTimeout, 3.0),
+    )
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._error: PrinterError | None = None
+        self._until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are being refused just now."""
+        return self._error is not None and self._clock() < self._until
+
+    @property
+    def reason(self) -> str | None:
+        """The sentence of the last failure, or None since the last success."""
+        error = self._error
+        return str(error) if error else None
+
+    def check(self) -> None:
+        """Raise the remembered error while it is fresh."""
+        with self._lock:
+            error = self._error if self._clock() < self._until else None
+        if error is not None:
+            raise again(error)
+
+    def failed(self, error: PrinterError) -> None:
+        """Remember ``error`` if it is of a kind that trying again at once would not cure."""
+        for kind, seconds in self._HOLD:
+            if isinstance(error, kind):
+                with self._lock:
+                    self._error, self._until = error, self._clock() + seconds
+                return
+
+    def succeeded(self) -> None:
+        """The printer let us in."""
+        self._error = None
+
+
+@dataclass(eq=False)
+class _Turn:
+    """One caller waiting for a session."""
+
+    bulk: bool
+
+
+class SessionPool(Generic[SessionT]):
+    """A few sessions, lent one at a time.
+
+    ``limit`` bounds the number of sessions, as does what the printer allows. A session idle for
+    ``idle_timeout`` seconds is closed (printers drop it at 300 s), one idle for ``probe_after``
+    seconds is asked whether it still answers before it is lent.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], SessionT],
+        *,
+        limit: int = 3,
+        idle_timeout: float = 240.0,
+        probe_after: float = 20.0,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._open_session = open_session
+        self._asked_limit = limit
+        self._limit = 1  # until the first session tells what the printer allows
+        self._learnt_until = 0.0
+        self._idle_timeout, self._probe_after, self._clock = idle_timeout, probe_after, clock
+        self._condition = threading.Condition()
+        self._idle: list[tuple[SessionT, float]] = []
+        self._queue: deque[_Turn] = deque()
+        self._lent = self._lent_bulk = 0
+        self._closed = False
+        self.opened = 0
+        self.breaker = Breaker(clock)
+
+    def __repr__(self) -> str:
+        return f"<SessionPool lent={self._lent} idle={len(self._idle)} waiting={len(self._queue)} limit={self._limit}>"
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody is waiting, so that a long transfer that can pause should."""
+        return bool(self._queue)
+
+    @property
+    def state(self) -> dict[str, int]:
+        """Counts for the statistics."""
+        with self._condition:
+            return {
+                "lent": self._lent,
+                "idle": len(self._idle),
+                "waiting": len(self._queue),
+                "limit": self._limit,
+                "opened": self.opened,
+            }
+
+    @contextmanager
+    def lend(self, *, bulk: bool = False, patience: float = 20.0) -> Iterator[SessionT]:
+        """Lend one session for the length of the ``with`` block.
+
+        The session used last is lent first; one is opened when none is idle and the limit allows;
+        otherwise the caller waits, for at most ``patience`` seconds. ``bulk`` marks a transfer of content.
+        A block that ends well, or with an error that the printer answered, gives the session back; any
+        other end closes it, because a half-read connection cannot be trusted again.
+
+        Raises `PrinterBusy` when no session came free in time, `Interrupted`, and what opening raises.
+        """
+        session = self._take(bulk, self._clock() + patience)
+        keep = False
+        try:
+            yield session
+            keep = True
+        except PrinterError as error:
+            keep = error.answered
+            if isinstance(error, (PrinterTimeout, ConnectionDropped)):
+                self.forget_idle()  # what broke this session has most likely broken its siblings
+            raise
+        finally:
+            self._give_back(session, bulk, keep)
+
+    def forget_idle(self) -> None:
+        """Close every idle session."""
+        with self._condition:
+            idle, self._idle = self._idle, []
+        for session, _ in idle:
+            session.close()
+
+    def retire(self) -> None:
+        """Close the sessions that have been idle too long. To be called now and then."""
+        limit = self._clock() - self._idle_timeout
+        with self._condition:
+            old = [session for session, since in self._idle if since <= limit]
+            self._idle = [item for item in self._idle if item[1] > limit]
+        for session in old:
+            session.quit()
+
+    def close(self) -> None:
+        """Say goodbye on every idle session; lent ones are closed as they come back."""
+        with self._condition:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            self._condition.notify_all()
+        for session, _ in idle:
+            session.quit()
+
+    # --- taking and giving back -------------------------------------------------------------------
+
+    def _take(self, bulk: bool, deadline: float) -> SessionT:
+        while True:
+            idle = self._reserve(bulk, deadline)
+            session = None
+            try:
+                session = self._usable(idle) if idle is not None else None
+                if session is not None or (session := self._open(bulk)) is not None:
+                    return session
+            finally:
+                if session is None:
+                    self._release(bulk)
+
+    def _reserve(self, bulk: bool, deadline: float) -> tuple[SessionT, float] | None:
+        """Wait for a place, count it as lent, and return an idle session for it if there is one."""
+        turn = _Turn(bulk)
+        with self._condition:
+            self._queue.append(turn)
+            try:
+                if not interrupts.wait_for(self._condition, lambda: self._is_next_locked(turn), deadline, self._clock):
+                    raise PrinterBusy("all connections to the printer are at work; try again when the transfer is done")
+            finally:
+                self._queue.remove(turn)
+                self._condition.notify_all()
+            if self._closed:
+                raise PrinterUnreachable("the mount is being closed")
+            self._lent += 1
+            self._lent_bulk += bulk
+            return self._idle.pop() if self._idle else None
+
+    def _is_next_locked(self, turn: _Turn) -> bool:
+        return self._closed or next((t for t in self._queue if self._has_place_locked(t)), None) is turn
+
+    def _has_place_locked(self, turn: _Turn) -> bool:
+        if self._lent >= self._limit:
+            return False
+        return not turn.bulk or self._lent_bulk < max(1, self._limit - 1)
+
+    def _usable(self, idle: tuple[SessionT, float]) -> SessionT | None:
+        """The idle session, or another one, or None when none of them lives any more."""
+        candidate: tuple[SessionT, float] | None = idle
+        while candidate is not None:
+            session, since = candidate
+            rested = self._clock() - since
+            alive = rested < self._idle_timeout and not session.has_hung_up()
+            if alive and (rested < self._probe_after or session.answers()):
+                return session
+            session.close()
+            with self._condition:
+                candidate = self._idle.pop() if self._idle else None
+        return None
+
+    def _open(self, bulk: bool) -> SessionT | None:
+        """A new session, or None when the printer takes no further one beside those we have."""
+        self.breaker.check()
+        try:
+            session = self._open_session()
+        except PrinterBusy as busy:
+            if self._learn_limit():
+                return None
+            self.breaker.failed(busy)
+            raise
+        except PrinterError as error:
+            self.breaker.failed(error)
+            raise
+        self.breaker.succeeded()
+        with self._condition:
+            self.opened += 1
+            if self._clock() >= self._learnt_until:
+                self._limit = max(1, min(self._asked_limit, session.sessions_allowed))
+            self._condition.notify_all()
+        return session
+
+    def _learn_limit(self) -> bool:
+        """The printer refused one more session: make do, for a minute, with those that there are besides."""
+        with self._condition:
+            others = self._lent - 1 + len(self._idle)
+            if others < 1:
+                return False
+            self._limit, self._learnt_until = others, self._clock() + 60.0
+        logger.info("the printer takes no more than %d of our connections just now", others)
+        return True
+
+    def _give_back(self, session: SessionT, bulk: bool, keep: bool) -> None:
+        with self._condition:
+            keep = keep and not self._closed
+            if keep:
+                self._idle.append((session, self._clock()))
+        if not keep:
+            session.close()
+        self._release(bulk)
+
+    def _release(self, bulk: bool) -> None:
+        with self._condition:
+            self._lent -= 1
+            self._lent_bulk -= bulk
+            self._condition.notify_all()

@@ -1,0 +1,382 @@
+"""FtpsSession: one logged-in implicit-TLS connection to a printer's FTP server.
+
+The only module that imports `ftplib`. A session belongs to one thread at a time (see `pool`).
+Whatever goes wrong leaves here as one of `bambufs.errors`; ``answered`` on the error tells whether
+the control connection is still in step. After anything else the session must be closed, since a late
+reply would be taken for the answer to the next command (python/cpython#69645).
+"""
+
+from __future__ import annotations
+
+import ftplib
+import logging
+import select
+import socket
+import ssl
+import time
+from calendar import timegm
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar
+
+from .. import interrupts
+from ..errors import PrinterTimeout
+from .family import Family, family_of
+from .paths import check_sendable
+from .replies import connecting, translating
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+USER = "bblp"
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long each step may take, in seconds."""
+
+    connect: float = 5.0
+    """To reach the port. A printer that is on answers TCP at once."""
+    greet: float = 15.0
+    """For TLS, greeting and login. P1 and A1 models are slow here (greghesp/ha-bambulab#1036)."""
+    reply: float = 15.0
+    """For the answer to a command."""
+    stall: float = 30.0
+    """Without a single byte moved on a data connection."""
+    final_reply: float = 90.0
+    """For the reply after an upload. An H2D takes 30 s and more (maziggy/bambuddy#645)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the printer is and how to get in. The access code stays out of the repr."""
+
+    host: str
+    port: int
+    access_code: str = field(repr=False)
+    context: ssl.SSLContext = field(repr=False)
+    server_name: str | None = None
+    """The name the certificate is checked for (the serial), or None for the host."""
+    check_certificate: Callable[[bytes], None] = field(default=lambda der: None, repr=False)
+    """Called with the DER certificate before the access code is sent; raises to refuse."""
+
+
+class _ImplicitFtps(ftplib.FTP_TLS):
+    """`ftplib.FTP_TLS` for port 990, with the data connection resuming the control connection's TLS session."""
+
+    def __init__(self, target: Target, timeouts: Timeouts) -> None:
+        super().__init__(context=target.context, timeout=timeouts.connect, encoding="utf-8")
+        self.maxline = 65536
+        self.passiveserver = True
+        self._server_name = target.server_name or target.host
+
+    def secure(self, raw: socket.socket) -> ssl.SSLSocket:
+        """Start TLS on the control connection and get ready to read its greeting."""
+        self.af = raw.family
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock = self.context.wrap_socket(raw, server_hostname=self._server_name)
+        self.file = sock.makefile("r", encoding=self.encoding, errors="surrogateescape", newline="\n")
+        return sock
+
+    def putline(self, line: str) -> None:
+        """Send one line; bytes that are not UTF-8 go out as they came in."""
+        assert self.sock is not None
+        self.sock.sendall(self.encoded(line))
+
+    def encoded(self, line: str) -> bytes:
+        """One line as it goes over the wire."""
+        return check_sendable(line).encode(self.encoding, "surrogateescape") + b"\r\n"
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
+        """The data connection for ``cmd``. Its TLS starts after the 150, as the printers want it.
+
+        vsFTPd printers answer 522 and hang up unless the control connection's session is resumed.
+        """
+        raw, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            control = self.sock
+            assert isinstance(control, ssl.SSLSocket)
+            return self.context.wrap_socket(raw, server_hostname=self._server_name, session=control.session), size
+        except BaseException:
+            raw.close()
+            raise
+
+
+class Download:
+    """A file on its way from the printer: an open data connection. Close it, or the session stays blocked."""
+
+    def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str) -> None:
+        self._session, self._data, self._path = session, data, path
+        self._data.settimeout(interrupts.STEP)
+
+    def read(self, size: int = BLOCK) -> bytes:
+        """The next bytes, at most ``size``; empty at the end.
+
+        Raises `PrinterTimeout` when nothing came for the stall time-out, `ConnectionDropped`, `Interrupted`.
+        """
+        with translating(self._path):
+            return self._session.patiently(self._data.recv, size)
+
+    def abandon(self) -> None:
+        """Close the data connection and nothing more; the session must be closed after it."""
+        self._data.close()
+
+    def finish(self) -> None:
+        """End the transfer, wherever it is, and read its reply, which does not matter: the bytes were counted.
+
+        Cut short, a vsFTPd answers 426 and stays usable. ESP32 printers answer 451 after a whole file whose
+        size is a multiple of their block. A session that is out of step afterwards is closed.
+        """
+        self._data.close()
+        try:
+            self._session.final_reply()
+        except (ftplib.error_temp, ftplib.error_perm):
+            pass
+        except (ftplib.Error, EOFError, OSError, ValueError):
+            self._session.close()
+
+
+class FtpsSession:
+    """One session. Open it with `open`; use it from one thread; `close` it."""
+
+    def __init__(self, ftp: _ImplicitFtps, timeouts: Timeouts, family: Family) -> None:
+        self._ftp, self._timeouts = ftp, timeouts
+        self.family = family
+
+    def __repr__(self) -> str:
+        return f"<FtpsSession {self.family.name} {self._ftp.host}:{self._ftp.port}>"
+
+    @classmethod
+    def open(cls, target: Target, timeouts: Timeouts) -> FtpsSession:
+        """Connect, check the certificate, log in.
+
+        Raises `PrinterUnreachable`, `PrinterBusy`, `PrinterTimeout`, `LoginRefused`, `CertificateRefused`.
+        """
+        ftp = _ImplicitFtps(target, timeouts)
+        ftp.host, ftp.port = target.host, target.port
+        try:
+            with connecting(target.host, target.port):
+                raw = socket.create_connection((target.host, target.port), timeouts.connect)
+            with connecting(target.host, target.port, reached=True):
+                raw.settimeout(timeouts.greet)
+                sock = ftp.secure(raw)
+                target.check_certificate(sock.getpeercert(binary_form=True) or b"")
+                ftp.welcome = ftp.getresp()
+                ftp.login(USER, target.access_code, secure=False)
+                for command in ("TYPE I", "PBSZ 0", "PROT P"):
+                    ftp.voidcmd(command)
+        except BaseException:
+            ftp.close()
+            raise
+        sock.settimeout(timeouts.reply)
+        ftp.timeout = timeouts.reply
+        logger.debug("%s: logged in (%s)", target.host, ftp.welcome.strip())
+        return cls(ftp, timeouts, family_of(ftp.welcome))
+
+    @property
+    def sessions_allowed(self) -> int:
+        """How many sessions this printer's family puts up with."""
+        return self.family.max_sessions
+
+    # --- whether it still lives ------------------------------------------------------------------
+
+    def has_hung_up(self) -> bool:
+        """Whether something came in while nothing was asked: a 421, a TLS alert or the end. Costs no round trip."""
+        sock = self._ftp.sock
+        if not isinstance(sock, ssl.SSLSocket):
+            return True
+        return sock.pending() > 0 or bool(select.select([sock], [], [], 0)[0])
+
+    def answers(self) -> bool:
+        """Whether the printer still answers on this session (one round trip)."""
+        try:
+            with translating(None):
+                self._ftp.voidcmd("NOOP")
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection without ceremony; never raises, never waits."""
+        with suppress(Exception):
+            self._ftp.close()
+
+    def quit(self) -> None:
+        """Say goodbye, so that the printer frees the slot at once, and close; never raises."""
+        with suppress(Exception):
+            self._ftp.putcmd("QUIT")
+        self.close()
+
+    # --- commands --------------------------------------------------------------------------------
+
+    def list(self, folder: str, *, hidden: bool = False) -> list[str]:
+        """The LIST lines of ``folder``; with ``hidden`` those of dot files too, where the family lists them.
+
+        CWD goes first and LIST stays bare: vsFTPd answers LIST of a missing folder with an empty list
+        and takes its argument for a pattern or an option.
+
+        Raises `CardRefused` when there is no such folder.
+        """
+        with translating(folder):
+            self._ftp.voidcmd(f"CWD {folder}")
+            data, _ = self._ftp.ntransfercmd("LIST -a" if hidden and self.family.lists_hidden else "LIST")
+            assert isinstance(data, ssl.SSLSocket)
+            with data:
+                text = self._read_all(data)
+            self.final_reply()
+        lines = text.decode("utf-8", "surrogateescape").split("\n")
+        return [line.removesuffix("\r") for line in lines if line]
+
+    def download(self, path: str, offset: int = 0) -> Download:
+        """Start fetching ``path`` from ``offset`` (bytes; only 0 where the family has no REST)."""
+        with translating(path):
+            data, _ = self._ftp.ntransfercmd(f"RETR {path}", offset or None)
+        assert isinstance(data, ssl.SSLSocket)
+        return Download(self, data, path)
+
+    def store(self, path: str, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
+        """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes sent so far.
+
+        A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end
+        of the file), so the caller compares sizes afterwards.
+        """
+        with translating(path, storing=True):
+            data, _ = self._ftp.ntransfercmd(f"STOR {path}")
+            assert isinstance(data, ssl.SSLSocket)
+            with data:
+                try:
+                    self._send_all(data, source, on_progress)
+                except (ConnectionError, ssl.SSLError):
+                    self._raise_refusal()
+                    raise
+                self.final_reply()
+
+    def size(self, path: str) -> int:
+        """The size of a file in bytes. (ESP32 printers answer for folders as well.)"""
+        with translating(path):
+            return int(self._ftp.voidcmd(f"SIZE {path}")[3:].strip())
+
+    def set_time(self, path: str, mtime: int) -> None:
+        """Set a file's time, in seconds since the epoch, by MDTM with two arguments (vsFTPd knows it)."""
+        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(mtime))
+        self._simply(f"MDTM {stamp} {path}", path)
+
+    def modified(self, paths: Sequence[str]) -> tuple[int | None, ...]:
+        """The times of files in seconds since the epoch, asked for all at once; None for one that is not told.
+
+        Only where the family pipelines. vsFTPd answers 213 with UTC.
+        """
+        with translating(None):
+            sock = self._ftp.sock
+            assert sock is not None
+            sock.sendall(b"".join(self._ftp.encoded(f"MDTM {path}") for path in paths))
+            return tuple(self._read_time() for _ in paths)
+
+    def _read_time(self) -> int | None:
+        try:
+            reply = self._ftp.getresp()
+            return timegm(time.strptime(reply[4:18], "%Y%m%d%H%M%S")) if reply.startswith("213 ") else None
+        except (ftplib.error_perm, ValueError):
+            return None
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file or folder; over an existing file only where the family does that."""
+        with translating(old):
+            self._ftp.sendcmd(f"RNFR {old}")
+        with translating(new):
+            self._ftp.voidcmd(f"RNTO {new}")
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self._simply(f"DELE {path}", path)
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder. (ESP32 printers answer 250 instead of 257.)"""
+        self._simply(f"MKD {path}", path)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove an empty folder. The session's working folder must not be inside it."""
+        with translating(path):
+            self._ftp.voidcmd("CWD /")
+        self._simply(f"RMD {path}", path)
+
+    # --- the wire --------------------------------------------------------------------------------
+
+    def _simply(self, command: str, path: str) -> None:
+        with translating(path):
+            self._ftp.voidcmd(command)
+
+    def patiently(self, step: Callable[..., Result], *arguments: object) -> Result:
+        """Repeat a socket operation that waits at most `interrupts.STEP`, until it is done or the stall time-out."""
+        deadline = time.monotonic() + self._timeouts.stall
+        while True:
+            try:
+                return step(*arguments)
+            except TimeoutError:
+                interrupts.check()
+                if time.monotonic() >= deadline:
+                    raise
+
+    def _read_all(self, data: ssl.SSLSocket) -> bytes:
+        data.settimeout(interrupts.STEP)
+        blocks = []
+        while block := self.patiently(data.recv, BLOCK):
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def _send_all(self, data: ssl.SSLSocket, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
+        sent = 0
+        data.settimeout(interrupts.STEP)
+        while block := source.read(BLOCK):
+            view = memoryview(block)
+            while view:
+                view = view[self.patiently(data.send, view) :]
+            sent += len(block)
+            on_progress(sent)
+            interrupts.check()
+        self._end_upload(data)
+
+    def _end_upload(self, data: ssl.SSLSocket) -> None:
+        """Tell the printer that the file ends here: our close_notify, then FIN, without waiting for its own.
+
+        Without a close_notify vsFTPd answers 426 (and cuts the file in TLS 1.3, maziggy/bambuddy#1401);
+        P1 and A1 models never send theirs, so that waiting for it would hang (seen by ha-bambulab).
+        """
+        data.settimeout(0)
+        deadline = time.monotonic() + self._timeouts.stall
+        while True:
+            try:
+                data.unwrap()
+            except ssl.SSLWantWriteError:
+                select.select([], [data], [], interrupts.STEP)
+                interrupts.check()
+                if time.monotonic() < deadline:
+                    continue
+                raise TimeoutError("stalled at the end of the upload") from None
+            except ssl.SSLWantReadError:
+                pass
+            break
+        data.shutdown(socket.SHUT_WR)
+
+    def _raise_refusal(self) -> None:
+        """The printer cut the data connection: raise the reply that tells why (a full card, say), if there is one."""
+        sock = self._ftp.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        if sock.pending() or select.select([sock], [], [], min(2.0, self._timeouts.reply))[0]:
+            with suppress(EOFError, ssl.SSLError, ConnectionError):
+                self._ftp.voidresp()
+
+    def final_reply(self) -> None:
+        """Read the reply that ends a transfer, with its own long time-out."""
+        sock = self._ftp.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        deadline = time.monotonic() + self._timeouts.final_reply
+        while not sock.pending() and not select.select([sock], [], [], interrupts.STEP)[0]:
+            interrupts.check()
+            if time.monotonic() >= deadline:
+                raise PrinterTimeout("the printer took all the data but did not confirm it in time")
+        self._ftp.voidresp()
