@@ -1,0 +1,28 @@
+"""What a person types; the only place that builds the objects."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import PrinterError, UsageError
+from .explain import explained
+from .parser import make_parser
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Errors are one sentence on standard error."""
+    try:
+        args = make_parser().parse_args(arguments)
+        return int(args.run(args))
+    except (UsageError, PrinterError) as error:
+        told = explained(error)
+        print(f"bambufs: {told.message}", file=sys.stderr)
+        return told.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141

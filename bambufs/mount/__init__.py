@@ -1,0 +1,1 @@
+"""What the kernel sees; decides nothing."""

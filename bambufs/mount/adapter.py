@@ -1,0 +1,282 @@
+"""Adapter: FUSE operations to `FileSystem` verbs, and their errors to errno. It decides nothing else.
+
+Knows no FUSE library, so that it can be tried without a kernel. Whatever leaves an operation is an `OSError` with a
+true errno: what nobody foresaw is logged with its traceback and becomes EIO.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from .. import interrupts
+from ..errors import Interrupted, PrinterError
+from ..vfs.attributes import Attributes
+from ..vfs.filesystem import FileSystem
+from .callers import is_told_to_stop, was_killed
+
+logger = logging.getLogger(__name__)
+
+_RENAME_NOREPLACE = 1
+_QUIET_SECONDS = 30.0
+_TRUE_ERRORS = ("builtins", "bambufs.errors")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """To whom everything in the mount belongs, and with which permissions."""
+
+    uid: int
+    gid: int
+    umask: int = 0o022
+
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+def _verb(method: Verb) -> Verb:
+    """An operation: interruptible by its caller, and with errors that the kernel understands."""
+
+    @functools.wraps(method)
+    def run(self: Adapter, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with interrupts.watched(self._interrupted):
+                return method(self, *args, **kwargs)
+        except OSError as error:
+            if type(error).__module__ in _TRUE_ERRORS and error.errno in errno.errorcode:
+                self._tell(error)
+                raise OSError(error.errno, os.strerror(error.errno or 0)) from error
+            logger.exception("%s failed in an unforeseen way", method.__name__)
+            raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
+        except Exception as error:
+            logger.exception("%s failed in an unforeseen way", method.__name__)
+            raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
+
+    return cast(Verb, run)
+
+
+class Adapter:
+    """The operations that a binding calls, from many threads."""
+
+    NOW = -1
+    """A time to set that means the present."""
+
+    def __init__(self, filesystem: FileSystem, owner: Owner, *, on_mounted: Callable[[], None] = lambda: None) -> None:
+        self._fs, self._owner, self._on_mounted = filesystem, owner, on_mounted
+        self._interrupted: Callable[[], bool] = lambda: False
+        self._caller: Callable[[], int] = lambda: 0
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+        self.was_mounted = False
+
+    def attach(self, signals: tuple[Callable[[], bool], Callable[[], int]]) -> None:
+        """Take over from the library how to ask about the present request: interrupted? from which process?"""
+        interrupted, self._caller = signals
+        self._interrupted = lambda: interrupted() and is_told_to_stop(self._caller())
+
+    def mounted(self) -> None:
+        """The kernel has the mount."""
+        self.was_mounted = True
+        self._on_mounted()
+
+    def _tell(self, error: OSError) -> None:
+        """Log what the owner of the printer should know, each sentence at most every half minute."""
+        is_worth_telling = isinstance(error, PrinterError) or error.errno in (errno.ENOSPC, errno.EIO)
+        if not is_worth_telling or isinstance(error, Interrupted):
+            return
+        sentence = str(error)
+        now = time.monotonic()
+        with self._lock:
+            self._told = {text: at for text, at in self._told.items() if now - at < _QUIET_SECONDS}
+            is_new = sentence not in self._told
+            self._told.setdefault(sentence, now)
+        if is_new:
+            logger.warning("%s", sentence)
+
+    def _status(self, attributes: Attributes) -> dict[str, int]:
+        permissions = 0o777 if attributes.is_dir else 0o666 if attributes.writable else 0o444
+        kind = stat.S_IFDIR if attributes.is_dir else stat.S_IFREG
+        nanoseconds = attributes.mtime * 10**9
+        return {
+            "st_mode": kind | (permissions & ~self._owner.umask),
+            "st_nlink": 2 if attributes.is_dir else 1,
+            "st_uid": self._owner.uid,
+            "st_gid": self._owner.gid,
+            "st_size": attributes.size,
+            "st_blocks": (attributes.size + 511) // 512,
+            "st_blksize": 4096,
+            "st_atime": nanoseconds,
+            "st_mtime": nanoseconds,
+            "st_ctime": nanoseconds,
+        }
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    @_verb
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
+        """stat and fstat."""
+        return self._status(self._fs.getattr(path, fh))
+
+    @_verb
+    def readdir(self, path: str, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
+        """The names in a folder."""
+        entries = [(".", Attributes(True, 0, 0)), ("..", Attributes(True, 0, 0)), *self._fs.readdir(path)]
+        return iter([(name, self._status(attributes), 0) for name, attributes in entries])
+
+    @_verb
+    def access(self, path: str, mode: int) -> int:
+        """access(2)."""
+        self._fs.access(path, mode)
+        return 0
+
+    @_verb
+    def statfs(self, path: str) -> dict[str, int]:
+        """statvfs(3)."""
+        space = self._fs.statfs()
+        return {
+            "f_bsize": space.block_size,
+            "f_frsize": space.block_size,
+            "f_blocks": space.blocks,
+            "f_bfree": space.free,
+            "f_bavail": space.free,
+            "f_files": 1_000_000,
+            "f_ffree": 900_000,
+            "f_namemax": 255,
+        }
+
+    # --- files ------------------------------------------------------------------------------------
+
+    @_verb
+    def open(self, path: str, flags: int) -> int:
+        """open(2) of an existing file."""
+        return self._fs.open(path, flags)
+
+    @_verb
+    def create(self, path: str, mode: int, flags: int) -> int:
+        """open(2) with O_CREAT."""
+        return self._fs.create(path, flags)
+
+    @_verb
+    def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:
+        """pread(2)."""
+        return self._fs.read(fh, size, offset)
+
+    @_verb
+    def write(self, path: str | None, data: bytes, offset: int, fh: int) -> int:
+        """pwrite(2)."""
+        return self._fs.write(fh, data, offset)
+
+    @_verb
+    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+        """truncate(2) and ftruncate(2)."""
+        self._fs.truncate(path, length, fh)
+        return 0
+
+    @_verb
+    def flush(self, path: str | None, fh: int) -> int:
+        """close(2) of one descriptor: the last moment at which an error reaches the program."""
+        if was_killed(self._caller()):
+            self._fs.cut_off(fh)
+        self._fs.flush(fh)
+        return 0
+
+    @_verb
+    def fsync(self, path: str | None, datasync: int, fh: int) -> int:
+        """fsync(2)."""
+        self._fs.fsync(fh)
+        return 0
+
+    @_verb
+    def release(self, path: str | None, fh: int) -> int:
+        """The last descriptor is gone; nobody hears of errors any more."""
+        with interrupts.watched(lambda: False):
+            self._fs.release(fh)
+        return 0
+
+    @_verb
+    def utimens(self, path: str, mtime: int | None) -> int:
+        """utimensat(2): ``mtime`` in ns, `NOW`, or None to leave it."""
+        seconds = int(time.time()) if mtime == self.NOW else None if mtime is None else mtime // 10**9
+        self._fs.utimens(path, seconds)
+        return 0
+
+    # --- names ------------------------------------------------------------------------------------
+
+    @_verb
+    def rename(self, old: str, new: str, flags: int = 0) -> int:
+        """rename(2) and renameat2(2)."""
+        if flags & ~_RENAME_NOREPLACE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), old)
+        self._fs.rename(old, new, replace=not flags)
+        return 0
+
+    @_verb
+    def unlink(self, path: str) -> int:
+        """unlink(2)."""
+        self._fs.unlink(path)
+        return 0
+
+    @_verb
+    def mkdir(self, path: str, mode: int) -> int:
+        """mkdir(2)."""
+        self._fs.mkdir(path)
+        return 0
+
+    @_verb
+    def rmdir(self, path: str) -> int:
+        """rmdir(2)."""
+        self._fs.rmdir(path)
+        return 0
+
+    # --- what a card has not ----------------------------------------------------------------------
+
+    @_verb
+    def chmod(self, path: str, mode: int) -> int:
+        """Succeeds and changes nothing, so that `cp -p`, `rsync -a` and `tar` are content."""
+        self._fs.check_settable(path)
+        return 0
+
+    @_verb
+    def chown(self, path: str, uid: int, gid: int) -> int:
+        """Succeeds and changes nothing."""
+        self._fs.check_settable(path)
+        return 0
+
+    @_verb
+    def symlink(self, target: str, source: str) -> int:
+        """A card has no links."""
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), target)
+
+    @_verb
+    def link(self, target: str, source: str) -> int:
+        """A card has no links."""
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), target)
+
+    @_verb
+    def mknod(self, path: str, mode: int, device: int) -> int:
+        """A card has no devices or pipes."""
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    def opendir(self, path: str) -> int:
+        """Nothing to prepare."""
+        return 0
+
+    def releasedir(self, path: str | None, fh: int) -> int:
+        """Nothing to let go of."""
+        return 0
+
+    def fsyncdir(self, path: str | None, datasync: int, fh: int) -> int:
+        """Names are on the printer as soon as they change."""
+        return 0
+
+    def destroy(self, path: Any) -> None:
+        """The mount is gone; the daemon closes the rest."""
+

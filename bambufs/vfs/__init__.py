@@ -1,0 +1,1 @@
+"""What the mount shows; knows neither FTP replies nor FUSE."""

@@ -1,0 +1,392 @@
+"""FileSystem: the verbs of the mount. Every failure is an `OSError` with a true errno.
+
+Knows neither FTP nor FUSE: it joins the printer's card, the listing cache, the overlay of dot names and the open
+files. Paths are absolute inside the mount. Safe to call from many threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import InvalidName, os_error
+from ..printer import paths
+from ..printer.card import Card
+from ..printer.entry import Entry
+from .attributes import Attributes
+from .blocks import BlockCache
+from .files import WRITES, OpenFiles
+from .listings import ListingCache
+from .overlay import Overlay
+from .renames import Renames
+from .times import TimeStore
+
+logger = logging.getLogger(__name__)
+
+CONTROL = "/.bambufs"
+_TRASH = ".Trash"
+_BLOCK_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may choose. Sizes in bytes, times in seconds."""
+
+    cache_folder: Path
+    ttl: float = 5.0
+    card_size: int = 32_000_000_000
+    cache_size: int = 2_000_000_000
+    read_only: bool = False
+
+
+class Space(NamedTuple):
+    """The room on the card in blocks of ``block_size`` bytes."""
+
+    block_size: int
+    blocks: int
+    free: int
+
+
+class FileSystem:
+    """One printer's card as a tree of files, with what this computer adds to it."""
+
+    def __init__(
+        self,
+        card: Card,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        folder = settings.cache_folder
+        lost = folder / "lost+found"
+        spool, blocks = _rescued(folder / "spool", lost), _emptied(folder / "blocks")
+        self._card, self._settings, self._clock = card, settings, clock
+        self._mounted_at = int(clock())
+        self._times = TimeStore(folder / "times.sqlite")
+        self._overlay = Overlay(folder / "overlay")
+        self._listings = ListingCache(self._list, ttl=settings.ttl, clock=monotonic)
+        self._blocks = BlockCache(card, blocks, max_bytes=settings.cache_size)
+        self._files = OpenFiles(
+            card,
+            self._listings,
+            self._overlay,
+            self._blocks,
+            self._times,
+            spool_folder=spool,
+            lost_folder=lost,
+            clock=clock,
+        )
+        self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
+        self._warned_root = threading.Event()
+
+    def connect(self) -> None:
+        """Make sure that the printer lets us in. Raises what stands in the way."""
+        self._card.connect()
+
+    def close(self) -> None:
+        """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow."""
+        self._files.close()
+        self._blocks.close()
+        self._card.close()
+        self._times.close()
+
+    def _list(self, folder: str, *, patience: float) -> list[Entry]:
+        """A listing from the printer; the times that it leaves vague are asked for before they are first shown."""
+        ticket = self._times.ticket()
+        entries = self._card.list(folder, patience=patience)
+        vague = self._times.unknown(folder, entries, self._clock())
+        if vague:
+            asked = self._card.modified(folder, [entry.name for entry in vague], patience=patience)
+            self._times.learn(folder, vague, asked, ticket)
+        return self._times.correct(folder, entries, ticket)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def getattr(self, path: str, fh: int | None = None) -> Attributes:
+        """What is at ``path``, or behind the handle ``fh``; raises `FileNotFoundError`."""
+        node = self._files.nodes.handle(fh).node if fh is not None else self._files.nodes.at(path)
+        if node is not None:
+            return node.attributes
+        attributes = self._find(path)
+        if attributes is None:
+            raise os_error(errno.ENOENT, path)
+        return attributes
+
+    def _find(self, path: str) -> Attributes | None:
+        node = self._files.nodes.at(path)
+        if node is not None:
+            return node.attributes
+        if paths.is_dot_path(path):
+            return self._overlay.attributes(path)
+        if path == paths.ROOT:
+            return Attributes(True, 0, self._mounted_at)
+        entry = self._listings.lookup(path)
+        return None if entry is None else Attributes(entry.is_dir, entry.size, entry.mtime)
+
+    def readdir(self, path: str) -> list[tuple[str, Attributes]]:
+        """The names in the folder ``path`` with what they are; raises `FileNotFoundError`, `NotADirectoryError`."""
+        attributes = self._find(path)
+        if attributes is None:
+            raise os_error(errno.ENOENT, path)
+        if not attributes.is_dir:
+            raise os_error(errno.ENOTDIR, path)
+        found: dict[str, Attributes] = {}
+        if not paths.is_dot_path(path):
+            found = {
+                entry.name: Attributes(entry.is_dir, entry.size, entry.mtime)
+                for entry in self._listings.listing(path).values()
+                if not entry.name.startswith(".")
+            }
+        for name in self._overlay.names(path):
+            local = self._overlay.attributes(paths.join(path, name))
+            if local is not None:
+                found[name] = local
+        for node in self._files.nodes.in_folder(path):
+            name = paths.split(node.path)[1]
+            if not name.startswith(Renames.HIDDEN_PREFIX):
+                found[name] = node.attributes
+        return sorted(found.items())
+
+    def access(self, path: str, mode: int) -> None:
+        """Whether ``path`` is there; permissions are the mount's affair. Raises `FileNotFoundError`."""
+        self.getattr(path)
+
+    def statfs(self) -> Space:
+        """The room on the card, as far as it is known: no printer tells it over FTP. Never zero."""
+        total = max(self._settings.card_size, 2 * _BLOCK_SIZE)
+        free = max(total - self._listings.known_bytes(), _BLOCK_SIZE)
+        return Space(_BLOCK_SIZE, total // _BLOCK_SIZE, free // _BLOCK_SIZE)
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def open(self, path: str, flags: int) -> int:
+        """Open an existing file; opening costs nothing. Raises `FileNotFoundError`, `IsADirectoryError`, EROFS."""
+        if flags & WRITES:
+            self._check_writable(path)
+        return self._files.open(path, flags)
+
+    def create(self, path: str, flags: int) -> int:
+        """Create a file and open it; raises EEXIST (also for a name that differs in case only), EINVAL, EROFS."""
+        self._check_writable(path)
+        existing = self._find(path)
+        if existing is not None and existing.is_dir:
+            raise os_error(errno.EISDIR, path)
+        if existing is not None:
+            if flags & os.O_EXCL:
+                raise os_error(errno.EEXIST, path)
+            return self._files.open(path, flags)
+        self._check_new(path)
+        self._warn_of_ghost_print(path)
+        return self._files.create(path, flags)
+
+    def read(self, fh: int, size: int, offset: int) -> bytes:
+        """At most ``size`` bytes from ``offset``; fewer at the end of the file."""
+        return self._files.read(fh, size, offset)
+
+    def write(self, fh: int, data: bytes, offset: int) -> int:
+        """Write all of ``data`` at ``offset``; returns its length."""
+        return self._files.write(fh, data, offset)
+
+    def truncate(self, path: str, length: int, fh: int | None = None) -> None:
+        """Cut or extend a file. Without a handle on it the change is uploaded at once."""
+        self._check_writable(path)
+        if fh is not None:
+            self._files.truncate(self._files.nodes.handle(fh).node, length)
+            return
+        number = self._files.open(path, os.O_WRONLY)
+        try:
+            node = self._files.nodes.handle(number).node
+            self._files.truncate(node, length)
+            if node.handles == 1:
+                self._files.flush(number)
+        finally:
+            self._files.release(number)
+
+    def flush(self, fh: int) -> None:
+        """A descriptor was closed: upload what changed. Raises why that failed."""
+        self._files.flush(fh)
+
+    def fsync(self, fh: int) -> None:
+        """Upload what the printer lacks. Raises why that failed."""
+        self._files.fsync(fh)
+
+    def cut_off(self, fh: int) -> None:
+        """The writer was killed by a signal: its half-written file must not replace the whole one."""
+        self._files.cut_off(fh)
+
+    def release(self, fh: int) -> None:
+        """The last descriptor of an opening is gone."""
+        self._files.release(fh)
+
+    def check_settable(self, path: str) -> None:
+        """Whether attributes of ``path`` could be set, had a card any; raises `FileNotFoundError`, EROFS."""
+        if self._settings.read_only:
+            raise os_error(errno.EROFS, path)
+        self.getattr(path)
+
+    def utimens(self, path: str, mtime: int | None) -> None:
+        """Set the time of ``path``, in whole seconds; None leaves it. On the printer where it takes times."""
+        self.check_settable(path)
+        if mtime is None:
+            return
+        node = self._files.nodes.at(path)
+        if node is not None:
+            self._files.touch(node, mtime)
+        elif paths.is_dot_path(path):
+            self._overlay.set_time(path, mtime)
+        elif path != paths.ROOT:
+            attributes = self.getattr(path)
+            if mtime != attributes.mtime:
+                self._files.set_time(path, attributes, mtime)
+
+    # --- names ------------------------------------------------------------------------------------
+
+    def rename(self, old: str, new: str, *, replace: bool = True) -> None:
+        """Rename a file or folder; an existing file at ``new`` is replaced unless ``replace`` is false (EEXIST)."""
+        self._check_writable(old)
+        self._check_writable(new)
+        source, target = self._find(old), self._find(new)
+        if source is None:
+            raise os_error(errno.ENOENT, old)
+        if self._renames.is_hiding(new):
+            self._renames.hide(old, new)
+            return
+        if target is not None:
+            _check_replaceable(old, source, new, target, replace)
+            if old == new:
+                return
+        else:
+            self._check_new(new, besides=old)
+        if target is not None and target.is_dir:
+            self.rmdir(new)
+        self._renames.rename(old, new, is_dir=source.is_dir)
+        self._warn_of_ghost_print(new)
+
+    def unlink(self, path: str) -> None:
+        """Delete a file; whoever has it open goes on using it. Raises `FileNotFoundError`, `IsADirectoryError`."""
+        self._check_writable(path)
+        attributes = self._find(path)
+        if attributes is None:
+            raise os_error(errno.ENOENT, path)
+        if attributes.is_dir:
+            raise os_error(errno.EISDIR, path)
+        self._renames.unlink(path)
+
+    def mkdir(self, path: str) -> None:
+        """Make a folder; raises EEXIST, `FileNotFoundError`, EINVAL; EPERM for a desktop's trash folder."""
+        self._check_writable(path)
+        if paths.split(path)[1].startswith(_TRASH):
+            raise os_error(errno.EPERM, path)
+        if self._find(path) is not None:
+            raise os_error(errno.EEXIST, path)
+        self._check_new(path)
+        if paths.is_dot_path(path):
+            self._overlay.make_folder(path)
+            return
+        self._card.make_folder(path)
+        self._listings.apply(path, Entry(paths.split(path)[1], True, 0, int(self._clock())))
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty folder, and known litter with it; raises ENOTEMPTY, ENOTDIR, `FileNotFoundError`."""
+        self._check_writable(path)
+        attributes = self._find(path)
+        if attributes is None:
+            raise os_error(errno.ENOENT, path)
+        if not attributes.is_dir:
+            raise os_error(errno.ENOTDIR, path)
+        if paths.is_dot_path(path):
+            self._overlay.remove_folder(path)
+            return
+        if self._files.nodes.in_folder(path) or not self._overlay.has_only_junk(path):
+            raise os_error(errno.ENOTEMPTY, path)
+        if any(not name.startswith(".") for name in self._listings.listing(path)):
+            raise os_error(errno.ENOTEMPTY, path)
+        self._card.remove_folder(path)
+        self._overlay.folder_removed(path)
+        self._times.forget(path)
+        self._listings.forget(path)
+        self._listings.apply(path, None)
+
+    # --- rules ------------------------------------------------------------------------------------
+
+    def _check_writable(self, path: str) -> None:
+        if self._settings.read_only:
+            raise os_error(errno.EROFS, path)
+        if path == paths.ROOT:
+            raise os_error(errno.EBUSY, path)
+        if path == CONTROL or paths.is_below(path, CONTROL):
+            raise os_error(errno.EPERM, path)
+
+    def _check_new(self, path: str, *, besides: str | None = None) -> None:
+        """Refuse a new name whose folder is missing, that the card cannot store, or that it takes for an existing one.
+
+        ``besides`` is a name that is about to go away, so that a file's case can be changed.
+        """
+        folder, name = paths.split(path)
+        parent = self._find(folder)
+        if parent is None:
+            raise os_error(errno.ENOENT, folder)
+        if not parent.is_dir:
+            raise os_error(errno.ENOTDIR, folder)
+        if paths.is_dot_path(path):
+            paths.check_sendable(path)
+            return
+        paths.check_storable(path, longest_path=self._card.family.longest_path)
+        folded = name.casefold()
+        for other in self._names_in(folder):
+            if other.casefold() == folded and paths.join(folder, other) not in (path, besides):
+                message = f"the card holds {other} already, and does not tell upper from lower case"
+                raise FileExistsError(errno.EEXIST, message, path)
+
+    def _names_in(self, folder: str) -> list[str]:
+        open_names = [paths.split(node.path)[1] for node in self._files.nodes.in_folder(folder)]
+        return [*self._listings.listing(folder), *open_names]
+
+    def _warn_of_ghost_print(self, path: str) -> None:
+        """P1 and A1 models may print a 3MF in the root by themselves at power-up (maziggy/bambuddy#374)."""
+        is_risky = paths.parent(path) == paths.ROOT and path.lower().endswith(".3mf")
+        if is_risky and self._card.family.name == "ESP32" and not self._warned_root.is_set():
+            self._warned_root.set()
+            logger.warning(
+                "%s: P1 and A1 printers may start printing a 3MF in the top folder by themselves when switched on; "
+                "better copy it into /model or /cache",
+                path,
+            )
+
+
+def _check_replaceable(old: str, source: Attributes, new: str, target: Attributes, replace: bool) -> None:
+    if not replace:
+        raise os_error(errno.EEXIST, new)
+    if target.is_dir and not source.is_dir:
+        raise os_error(errno.EISDIR, new)
+    if source.is_dir and not target.is_dir:
+        raise os_error(errno.ENOTDIR, new)
+    if paths.is_below(new, old):
+        raise InvalidName("a folder cannot be moved into itself", new)
+
+
+def _emptied(folder: Path) -> Path:
+    """``folder``, there and empty: what an earlier mount left in it was only a copy."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder
+
+
+def _rescued(folder: Path, lost: Path) -> Path:
+    """``folder``, there and empty: files that were being written when an earlier mount was killed go to ``lost``."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file in folder.iterdir():
+        lost.mkdir(exist_ok=True, mode=0o700)
+        kept = lost / f"unfinished {file.name}"
+        file.replace(kept)
+        logger.warning("a file was being written when the last mount ended; it is kept in %s", kept)
+    return folder

@@ -1,0 +1,166 @@
+"""Open files: a `Node` for each file that is open or owes an upload, and the table of them.
+
+Keyed by node, not by path: a rename gives the node another path, and everything that is open stays open.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import threading
+from dataclasses import dataclass
+
+from ..errors import os_error
+from ..printer import paths
+from ..printer.entry import Entry
+from .attributes import Attributes
+from .blocks import RemoteFile
+from .spool import SpoolFile
+
+
+class Node:
+    """One file while it is open.
+
+    ``remote`` is what the printer holds of it, at ``remote_path``; None when it holds nothing yet. ``spool`` is the
+    local content once there is any; a clean file is read through ``blocks`` instead. ``mtime`` is the time it shall
+    have, when that differs from the printer's. ``is_local`` marks one of the overlay, which is never uploaded,
+    ``is_unstored`` one that was made or emptied by being opened, ``is_finished`` one that nobody has open any more.
+    ``io_lock`` is held while the content is being written, fetched for a change, uploaded or renamed; ``lock`` only to
+    decide together about ``mtime`` and whether an upload is still owed.
+    """
+
+    def __init__(self, path: str, remote: Entry | None = None, *, spool: SpoolFile | None = None) -> None:
+        self.path = path
+        self.remote, self.remote_path = remote, path
+        self.spool = spool
+        self.blocks: RemoteFile | None = None
+        self.mtime: int | None = None
+        self.is_local = False
+        self.is_removed = False
+        self.is_unstored = False
+        self.upload_failed = False
+        self.was_interrupted = False
+        self.is_finished = False
+        self.handles = 0
+        self.io_lock = threading.Lock()
+        self.lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Node {self.path!r} handles={self.handles}{' owes' if self.owes_upload else ''}>"
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether its content changed since the last upload."""
+        return self.spool is not None and self.spool.is_dirty
+
+    @property
+    def owes_upload(self) -> bool:
+        """Whether the printer lacks what it holds: it was written, or made or emptied by being opened."""
+        return not self.is_local and not self.is_removed and (self.is_dirty or self.is_unstored)
+
+    def owes_upload_of(self, spool: SpoolFile) -> bool:
+        """Whether ``spool``, just taken from it, holds what the printer lacks."""
+        return self.is_unstored or spool.is_dirty
+
+    @property
+    def attributes(self) -> Attributes:
+        """Its size and time as of now."""
+        size = self.spool.size if self.spool is not None else self.remote.size if self.remote else 0
+        mtime = self.mtime if self.mtime is not None else self.remote.mtime if self.remote else 0
+        return Attributes(False, size, mtime)
+
+
+@dataclass(eq=False)
+class Handle:
+    """One opening of a node."""
+
+    node: Node
+    writes: bool
+    is_cut_off: bool = False
+    """The program that wrote was killed in the middle: what it wrote must not replace the file."""
+
+
+class NodeTable:
+    """The nodes by path and the handles by number. One lock; nothing here does I/O."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._nodes: dict[str, Node] = {}
+        self._handles: dict[int, Handle] = {}
+        self._numbers = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def at(self, path: str) -> Node | None:
+        """The node at ``path``, if it is open."""
+        return self._nodes.get(path)
+
+    def handle(self, number: int) -> Handle:
+        """The handle of that number; raises EBADF."""
+        handle = self._handles.get(number)
+        if handle is None:
+            raise os_error(errno.EBADF, str(number))
+        return handle
+
+    def open(self, node: Node, *, writes: bool) -> int | None:
+        """A new handle on ``node``, or on the node that another thread has put at its path meanwhile.
+
+        None when ``node`` has been finished meanwhile, so that the caller has to look again.
+        """
+        with self._lock:
+            if node.is_finished:
+                return None
+            node = self._nodes.setdefault(node.path, node)
+            node.handles += 1
+            number = next(self._numbers)
+            self._handles[number] = Handle(node, writes)
+            return number
+
+    def release(self, number: int) -> Handle:
+        """Take the handle away; its node stays until `drop`."""
+        with self._lock:
+            handle = self._handles.pop(number)
+            handle.node.handles -= 1
+            return handle
+
+    def drop(self, node: Node) -> bool:
+        """Forget ``node`` if nobody has it open; returns whether it did."""
+        with self._lock:
+            if node.handles:
+                return False
+            if self._nodes.get(node.path) is node:
+                del self._nodes[node.path]
+            node.is_finished = True
+            return True
+
+    def detach(self, node: Node) -> None:
+        """Take ``node`` off its path: it was deleted, and lives on for those who have it open."""
+        with self._lock:
+            if self._nodes.get(node.path) is node:
+                del self._nodes[node.path]
+            node.is_removed = True
+
+    def move(self, node: Node, path: str) -> None:
+        """Put ``node`` at ``path``."""
+        with self._lock:
+            if self._nodes.get(node.path) is node:
+                del self._nodes[node.path]
+            node.path = path
+            if node.handles:
+                self._nodes[path] = node
+
+    def below(self, folder: str) -> list[Node]:
+        """The nodes somewhere inside ``folder``."""
+        with self._lock:
+            return [node for path, node in self._nodes.items() if paths.is_below(path, folder)]
+
+    def in_folder(self, folder: str) -> list[Node]:
+        """The nodes right inside ``folder``."""
+        with self._lock:
+            return [node for path, node in self._nodes.items() if paths.parent(path) == folder]
+
+    def all(self) -> list[Node]:
+        """Every node."""
+        with self._lock:
+            return list(self._nodes.values())

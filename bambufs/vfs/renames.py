@@ -1,0 +1,217 @@
+"""Renames: what renaming and deleting mean for files that are on the printer, open, dirty, or in the overlay.
+
+Dirty files follow their rename without a round trip until they are stored; a dot name renamed to a visible one is
+uploaded by that very rename, which reports the upload's error; libfuse's ``.fuse_hidden`` names stand for files that
+were deleted while open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from .. import interrupts
+from ..errors import os_error
+from ..printer import paths
+from ..printer.card import Card
+from ..printer.parts import new_part_path
+from .blocks import BlockCache
+from .files import OpenFiles
+from .handles import Node
+from .listings import ListingCache
+from .overlay import Overlay
+from .times import TimeStore
+
+
+class Renames:
+    """Moves and deletes names. The caller has checked that they exist and may be replaced."""
+
+    HIDDEN_PREFIX = ".fuse_hidden"
+    """The names that libfuse gives to files deleted while open."""
+
+    def __init__(
+        self,
+        card: Card,
+        listings: ListingCache,
+        overlay: Overlay,
+        blocks: BlockCache,
+        times: TimeStore,
+        files: OpenFiles,
+    ) -> None:
+        self._card, self._listings, self._overlay = card, listings, overlay
+        self._blocks, self._times, self._files = blocks, times, files
+
+    def is_hiding(self, new: str) -> bool:
+        """Whether a rename to ``new`` is libfuse's way of saying that an open file was deleted."""
+        return paths.split(new)[1].startswith(self.HIDDEN_PREFIX)
+
+    def hide(self, old: str, new: str) -> None:
+        """Delete the open file at ``old``; it goes on under the name ``new``, which only its openers know."""
+        node = self._files.nodes.at(old)
+        if node is None:
+            self.unlink(old)
+            return
+        self._remove(node)
+        self._files.nodes.move(node, new)
+
+    def unlink(self, path: str) -> None:
+        """Delete the file at ``path``; those who have it open go on using it."""
+        node = self._files.nodes.at(path)
+        if node is not None:
+            was_hidden = node.is_removed
+            if not was_hidden:
+                self._remove(node)
+            self._files.nodes.detach(node)
+        elif paths.is_dot_path(path):
+            self._overlay.unlink(path)
+        else:
+            self._card.delete(path)
+            self._forget(path)
+
+    def _remove(self, node: Node) -> None:
+        """Delete the name of an open file. Content that is still to be read moves to a hidden name on the printer."""
+        with self._holding([node]):
+            path = node.path
+            if node.is_local:
+                self._overlay.unlink(path)
+            elif node.remote is not None and node.spool is None and node.remote.size:
+                hidden = new_part_path(path)
+                self._card.rename(node.remote_path, hidden)
+                node.remote_path = hidden
+                if node.blocks is not None:
+                    node.blocks.moved(hidden)
+            elif node.remote is not None:
+                self._card.delete(node.remote_path)
+                node.remote = None
+            node.is_removed = True
+            if not node.is_local:
+                self._forget(path)
+
+    def rename(self, old: str, new: str, *, is_dir: bool) -> None:
+        """Rename ``old`` to ``new``, replacing a file there."""
+        from_overlay, to_overlay = paths.is_dot_path(old), paths.is_dot_path(new)
+        if from_overlay != to_overlay and is_dir:
+            raise os_error(errno.EXDEV, new)  # `mv` then copies
+        if from_overlay and to_overlay:
+            self._within_overlay(old, new)
+        elif from_overlay:
+            self._publish(old, new)
+        elif to_overlay:
+            self._withdraw(old, new)
+        elif is_dir:
+            self._rename_folder(old, new)
+        else:
+            self._rename_file(old, new)
+
+    # --- the kinds of rename ----------------------------------------------------------------------
+
+    def _rename_file(self, old: str, new: str) -> None:
+        node, target = self._files.nodes.at(old), self._files.nodes.at(new)
+        with self._holding([n for n in (node, target) if n is not None]):
+            if node is None or node.remote is not None:
+                self._card.rename(old, new)
+                self._times.renamed(old, new)
+                self._blocks.forget(old)
+                self._blocks.forget(new)
+                entry = self._listings.known(paths.parent(old)).get(paths.split(old)[1])
+                self._listings.apply(old, None)
+                if entry is not None:
+                    self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
+            if target is not None:
+                self._files.nodes.detach(target)
+            if node is not None:
+                self._follow(node, new)
+
+    def _follow(self, node: Node, path: str) -> None:
+        self._files.nodes.move(node, path)
+        if node.remote is not None:
+            node.remote = node.remote._replace(name=paths.split(path)[1])
+            node.remote_path = path
+        if node.blocks is not None:
+            node.blocks.moved(path)
+
+    def _rename_folder(self, old: str, new: str) -> None:
+        nodes = self._files.nodes.below(old)
+        with self._holding(nodes):
+            self._card.rename(old, new)
+            for node in nodes:
+                self._follow(node, paths.moved(node.path, old, new))
+            self._overlay.folder_renamed(old, new)
+            self._times.renamed(old, new)
+            self._blocks.forget(old)
+            entry = self._listings.known(paths.parent(old)).get(paths.split(old)[1])
+            self._listings.forget(old)
+            self._listings.forget(new)
+            self._listings.apply(old, None)
+            if entry is not None:
+                self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
+
+    def _within_overlay(self, old: str, new: str) -> None:
+        node, target = self._files.nodes.at(old), self._files.nodes.at(new)
+        nodes = [node] if node is not None else []
+        nodes += self._files.nodes.below(old)
+        with self._holding(nodes):
+            self._overlay.rename(old, new)
+            if target is not None:
+                self._files.nodes.detach(target)
+            for moving in nodes:
+                self._files.nodes.move(moving, paths.moved(moving.path, old, new))
+                if moving.spool is not None:
+                    moving.spool.file = self._overlay.local(moving.path)
+
+    def _publish(self, old: str, new: str) -> None:
+        """A dot name becomes visible: upload it. When that fails, it stays what and where it was."""
+        open_node = self._files.nodes.at(old)
+        node = open_node or self._files.at(old)
+        target = self._files.nodes.at(new)
+        assert node.spool is not None
+        try:
+            with self._holding([n for n in (node, target) if n is not None]):
+                generation, size = node.spool.generation, node.spool.size
+                mtime = node.attributes.mtime
+                self._files.send(node.spool, new, size, mtime)
+                if target is not None:
+                    self._files.nodes.detach(target)
+                self._files.become_visible(node, new, size, mtime, generation)
+        finally:
+            if open_node is None and node.is_local and node.spool is not None:
+                node.spool.close()
+        if open_node is None:
+            self._files.end(node)
+
+    def _withdraw(self, old: str, new: str) -> None:
+        """A visible file becomes a dot name: fetch it, then delete it on the printer."""
+        number = self._files.open(old, os.O_RDONLY)
+        try:
+            node = self._files.nodes.handle(number).node
+            spool = self._files.copy_of(node)
+            mtime = node.attributes.mtime
+            with self._holding([node]):
+                if node.remote is not None:
+                    self._card.delete(node.remote_path)
+                    self._forget(old)
+                self._overlay.put(spool.file, new)
+                spool.file = self._overlay.local(new)
+                os.utime(spool.file, (mtime, mtime))
+                self._files.become_local(node, new, spool)
+        finally:
+            self._files.release(number)
+
+    # --- small things -----------------------------------------------------------------------------
+
+    def _forget(self, path: str) -> None:
+        self._times.forget(path)
+        self._blocks.forget(path)
+        self._listings.apply(path, None)
+
+    @contextmanager
+    def _holding(self, nodes: list[Node]) -> Iterator[None]:
+        """Keep the contents of ``nodes`` still; always in one order, so that two renames cannot block each other."""
+        with ExitStack() as stack:
+            for node in sorted(nodes, key=id):
+                interrupts.acquire(node.io_lock)
+                stack.callback(node.io_lock.release)
+            yield
+

@@ -1,0 +1,87 @@
+"""SpoolFile: the temp file behind an open file; it knows whether it is dirty.
+
+Reads and writes go by offset and need no lock; `generation` counts changes, so that whoever uploads can tell
+what the upload contained. An error of the local disk (ENOSPC, say) passes through as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+
+class SpoolFile:
+    """A local file with a dirty mark. ``file`` must exist unless ``create``."""
+
+    def __init__(self, file: Path, *, create: bool = False) -> None:
+        self.file = file
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
+        self._fd = os.open(file, flags, 0o600)
+        self.generation = 0
+        self._clean_generation = 0
+
+    @classmethod
+    def new(cls, folder: Path) -> SpoolFile:
+        """A new, empty spool file in ``folder``."""
+        return cls(folder / secrets.token_hex(8), create=True)
+
+    def __repr__(self) -> str:
+        return f"<SpoolFile {self.file.name} {'dirty' if self.is_dirty else 'clean'}>"
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether it changed since `mark_clean`."""
+        return self.generation != self._clean_generation
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return os.fstat(self._fd).st_size
+
+    def read(self, size: int, offset: int) -> bytes:
+        """At most ``size`` bytes from ``offset``; fewer at the end of the file."""
+        return os.pread(self._fd, size, offset)
+
+    def write(self, data: bytes, offset: int) -> int:
+        """Write all of ``data`` at ``offset``; returns its length."""
+        self.generation += 1
+        self.fill(data, offset)
+        return len(data)
+
+    def fill(self, data: bytes, offset: int) -> None:
+        """Write content that came from the printer: not a change."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            view, offset = view[written:], offset + written
+
+    def truncate(self, length: int) -> None:
+        """Cut or extend it to ``length`` bytes."""
+        self.generation += 1
+        os.ftruncate(self._fd, length)
+
+    def mark_clean(self, generation: int) -> None:
+        """The printer now has what the file held at ``generation``."""
+        self._clean_generation = generation
+
+    def reader(self) -> BinaryIO:
+        """The content from its start, for an upload; an independent file object that the caller closes."""
+        return open(f"/proc/self/fd/{self._fd}", "rb", buffering=0)
+
+    def move(self, file: Path) -> None:
+        """Rename the file on the local disk; it stays open."""
+        os.replace(self.file, file)
+        self.file = file
+
+    def close(self) -> None:
+        """Close it and leave the file where it is."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def discard(self) -> None:
+        """Close it and delete the file."""
+        self.close()
+        self.file.unlink(missing_ok=True)

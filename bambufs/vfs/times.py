@@ -1,0 +1,222 @@
+"""TimeStore: exact times that a listing cannot tell, remembered on this computer.
+
+A LIST line tells minutes at best, the printer's clock may be wrong, and some printers take no times at
+all. So whatever time was set is kept here with the file's size; the next listing binds it to the time that the
+printer shows for the file. For as long as size and shown time stay, the exact time is shown in its place; when
+they change, somebody else wrote the file and the printer's word counts.
+
+The store is a convenience: when the local disk fails it, times are merely as vague as the printer lists them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ..printer import paths
+from ..printer.entry import Entry
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = """
+create table if not exists times (
+    folder blob not null, name blob not null, size integer not null, mtime integer not null,
+    listed integer, resolution integer, own integer not null, primary key (folder, name)
+) without rowid
+"""
+_OF_FOLDER = "select name, size, mtime, listed, resolution, own from times where folder = ?"
+_BELOW = "folder = ? or substr(folder, 1, ?) = ?"
+
+_RECENT = 120
+"""Seconds within which a file may have been written again without its listed minute changing."""
+
+
+class _Known(NamedTuple):
+    """What is remembered of one file: ``listed`` is what a listing showed, None until one did; ``own`` that we set it."""
+
+    size: int
+    mtime: int
+    listed: int | None
+    resolution: int
+    own: int
+
+    def fits(self, entry: Entry) -> bool:
+        """Whether ``entry`` is still that file; one grown old is listed by its day only."""
+        if self.size != entry.size:
+            return False
+        if self.listed is None:
+            return True
+        coarser = max(self.resolution, entry.resolution)
+        return self.listed // coarser == entry.mtime // coarser
+
+
+class TimeStore:
+    """Times by path in one SQLite file; safe to call from many threads and against a crash."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = threading.Lock()
+        self._database = _open(file)
+        self._changes = 0
+        self._changed_at: dict[tuple[bytes, bytes], int] = {}
+        self._has_complained = False
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        with self._using() as database:
+            database.commit()
+        self._database.close()
+
+    def ticket(self) -> int:
+        """To be taken before a listing is asked for: what is remembered after it is not judged by that listing."""
+        return self._changes
+
+    # --- own changes ------------------------------------------------------------------------------
+
+    def remember(self, path: str, size: int, mtime: int) -> None:
+        """The file at ``path`` now has ``size`` bytes and the time ``mtime``; the next listing will bind them."""
+        key = _key(path)
+        with self._using() as database:
+            self._changes += 1
+            self._changed_at[key] = self._changes
+            database.execute("insert or replace into times values (?, ?, ?, ?, null, null, 1)", (*key, size, mtime))
+            database.commit()
+
+    def forget(self, path: str) -> None:
+        """Forget ``path`` and everything below it."""
+        below = os.fsencode(path)
+        with self._using() as database:
+            database.execute("delete from times where folder = ? and name = ?", _key(path))
+            database.execute(f"delete from times where {_BELOW}", (below, len(below) + 1, below + b"/"))
+            database.commit()
+
+    def renamed(self, old: str, new: str) -> None:
+        """Carry what is known of ``old``, and of everything below it, over to ``new``."""
+        self.forget(new)
+        before, after = os.fsencode(old), os.fsencode(new)
+        with self._using() as database:
+            self._changes += 1
+            self._changed_at[_key(new)] = self._changes
+            database.execute(
+                "update times set folder = ?, name = ? where folder = ? and name = ?", (*_key(new), *_key(old))
+            )
+            database.execute(
+                f"update times set folder = cast(? || substr(folder, ?) as blob) where {_BELOW}",
+                (after, len(before) + 1, before, len(before) + 1, before + b"/"),
+            )
+            database.commit()
+
+    # --- listings ---------------------------------------------------------------------------------
+
+    def unknown(self, folder: str, entries: Iterable[Entry], now: float) -> list[Entry]:
+        """Those files of a listing whose exact time has to be asked for: it is not known, or so recent (``now`` is in
+        seconds since the epoch) that somebody else may have written the file once more within the listed minute."""
+        known = self._of_folder(folder)
+        return [
+            entry
+            for entry in entries
+            if not entry.is_dir and entry.resolution > 1 and not _is_settled(known.get(entry.name), entry, now)
+        ]
+
+    def learn(self, folder: str, entries: Iterable[Entry], mtimes: Mapping[str, int], ticket: int) -> None:
+        """Remember the exact ``mtimes`` that the printer told for ``entries``, bound to what it listed."""
+        key = os.fsencode(folder)
+        rows = [
+            (key, os.fsencode(entry.name), entry.size, mtimes[entry.name], entry.mtime, entry.resolution)
+            for entry in entries
+            if entry.name in mtimes
+        ]
+        with self._using() as database:
+            old = [row for row in rows if self._changed_at.get(row[:2], 0) <= ticket]
+            database.executemany("insert or replace into times values (?, ?, ?, ?, ?, ?, 0)", old)
+            database.commit()
+
+    def correct(self, folder: str, entries: Iterable[Entry], ticket: int) -> list[Entry]:
+        """``entries`` as listed in ``folder`` since ``ticket``, with exact times where they are known.
+
+        Binds what was remembered before the listing began, and forgets what it contradicts.
+        """
+        known = self._of_folder(folder)
+        if not known:
+            return list(entries)
+        corrected = []
+        for entry in entries:
+            remembered = known.get(entry.name)
+            if remembered is None or self._changed_at.get(_key(paths.join(folder, entry.name)), 0) > ticket:
+                corrected.append(entry)
+            elif remembered.fits(entry):
+                self._bind(folder, entry, remembered)
+                corrected.append(entry._replace(mtime=remembered.mtime, resolution=1))
+            else:
+                self._drop(folder, entry)
+                corrected.append(entry)
+        return corrected
+
+    def _bind(self, folder: str, entry: Entry, known: _Known) -> None:
+        if known.listed is None:
+            key = _key(paths.join(folder, entry.name))
+            with self._using() as database:
+                self._changed_at.pop(key, None)
+                statement = "update times set listed = ?, resolution = ? where folder = ? and name = ?"
+                database.execute(statement, (entry.mtime, entry.resolution, *key))
+                database.commit()
+
+    def _drop(self, folder: str, entry: Entry) -> None:
+        with self._using() as database:
+            database.execute("delete from times where folder = ? and name = ?", _key(paths.join(folder, entry.name)))
+            database.commit()
+
+    def _of_folder(self, folder: str) -> dict[str, _Known]:
+        rows: list[tuple[bytes, int, int, int | None, int, int]] = []
+        with self._using() as database:
+            rows = database.execute(_OF_FOLDER, (os.fsencode(folder),)).fetchall()
+        return {os.fsdecode(name): _Known(*rest) for name, *rest in rows}
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        """The database for one step; its failure is logged once and costs nothing but exactness."""
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                if not self._has_complained:
+                    self._has_complained = True
+                    logger.warning("exact file times cannot be remembered on this computer: %s", error)
+
+
+def _is_settled(known: _Known | None, entry: Entry, now: float) -> bool:
+    """Whether what is ``known`` of a file needs no asking again."""
+    if known is None or not known.fits(entry):
+        return False
+    return bool(known.own) or abs(now - entry.mtime) > _RECENT
+
+
+def _key(path: str) -> tuple[bytes, bytes]:
+    folder, name = paths.split(path)
+    return os.fsencode(folder), os.fsencode(name)
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """The database, made anew when the file is damaged."""
+    try:
+        return _connected(file)
+    except sqlite3.DatabaseError:
+        file.unlink(missing_ok=True)
+        return _connected(file)
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, check_same_thread=False)
+    try:
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = off")
+        database.execute(_SCHEMA)
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
