@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from .. import interrupts
 from ..errors import CardRefused, ConnectionDropped, InvalidName, NotSupported, PrinterTimeout
@@ -20,8 +20,9 @@ from . import paths
 from .entry import Entry
 from .family import ESP32, Family
 from .janitor import Janitor
+from .leftovers import Leftovers
 from .listing import parse_list
-from .parts import gone, is_junk, move
+from .parts import Move, gone, is_junk
 from .pool import SessionPool
 from .session import Download, FtpsSession
 from .upload import Upload
@@ -32,7 +33,7 @@ Result = TypeVar("Result")
 
 METADATA_PATIENCE = 20.0
 BULK_PATIENCE = 900.0
-"""Seconds that a transfer waits for its turn behind others; those are bounded by their own stall time-outs."""
+"""Seconds that a transfer waits for its turn behind others, which are bounded by their own stall time-outs."""
 
 _PIPELINED = 100
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
@@ -59,16 +60,26 @@ class Reading:
 
 
 class Card:
-    """The printer's card. ``clock`` gives seconds since the epoch, for reading listings."""
+    """The printer's card.
 
-    def __init__(self, pool: SessionPool[FtpsSession], *, clock: Callable[[], float] = time.time) -> None:
+    ``clock`` gives seconds since the epoch, for reading listings; ``leftovers`` remembers part files over a crash.
+    """
+
+    def __init__(
+        self,
+        pool: SessionPool[FtpsSession],
+        *,
+        leftovers: Leftovers | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._pool, self._clock = pool, clock
+        self._leftovers = leftovers or Leftovers(None)
         self._upload_lock = Lock()
         self._family: Family | None = None
         self._sets_time: bool | None = None
         self._has_rest = True
         self._odd_lines: set[str] = set()
-        self._janitor = Janitor(self._delete_part, pool.retire)
+        self._janitor = Janitor(pool.retire)
 
     @property
     def family(self) -> Family:
@@ -93,7 +104,9 @@ class Card:
     def connect(self) -> Family:
         """Make sure that the printer lets us in. Raises what `FtpsSession.open` raises."""
         with self._lend() as session:
-            return session.family
+            family = session.family
+        self.tidy_up()
+        return family
 
     def close(self) -> None:
         """Finish the tidying up that is owed and say goodbye."""
@@ -202,48 +215,61 @@ class Card:
 
     # --- storing ----------------------------------------------------------------------------------
 
-    def store(
-        self,
-        source: BinaryIO,
-        path: str,
-        *,
-        size: int,
-        mtime: int,
-        on_progress: Callable[[int], None] = lambda sent: None,
-    ) -> bool:
-        """Store ``size`` bytes of ``source`` (from its start) as ``path``, whole or not at all; one upload at a time.
+    def store(self, upload: Upload) -> None:
+        """Carry out ``upload``, whole or not at all; one at a time.
 
-        It goes out under a part name, its size is compared, and it is renamed. ``mtime`` is set where the printer
-        takes it; returns whether it did. Where the printer cannot rename over a file, the old one is deleted just
-        before the renaming. Two tries; after a failure the part is removed.
+        Two tries; after a failure the part file is removed, and a file that was already put aside is put back.
 
         Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
-        `PrinterTimeout`, `Interrupted` and what opening a session raises.
+        `PrinterTimeout`, `Interrupted`, `CalledOff` and what opening a session raises.
         """
-        upload = Upload(source, path, size=size, mtime=mtime, on_progress=on_progress)
         interrupts.acquire(self._upload_lock)
         try:
-            return self._carry_out(upload)
+            upload.check()
+            self._leftovers.note(upload.part)
+            self._carry_out(upload)
         except BaseException:
-            self._janitor.remove(upload.part)
+            self._janitor.give(lambda: self._tidy_after(upload), f"tidying up after {upload.path}")
             raise
         finally:
             self._upload_lock.release()
+        self._leftovers.strike_out(upload.part)
 
-    def _carry_out(self, upload: Upload) -> bool:
+    def _carry_out(self, upload: Upload) -> None:
         try:
             with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
                 upload.send(session)
-                return upload.publish(session, self._try_set_time, self._janitor.remove)
+                upload.publish(session, self._try_set_time)
         except (ConnectionDropped, PrinterTimeout) as lost:
             logger.warning("%s; looking at what arrived", lost)
             arrived = self.size(upload.part)
-            if upload.may_be_renamed and arrived is None and self.size(upload.path) == upload.size:
-                return False  # it was lost after the renaming had taken effect
             with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
+                if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
+                    upload.move.finish(session)  # it was lost after the renaming had taken effect
+                    return
                 if arrived != upload.size:
                     upload.send(session)
-                return upload.publish(session, self._try_set_time, self._janitor.remove)
+                upload.publish(session, self._try_set_time)
+
+    def _has(self, session: FtpsSession, path: str, size: int) -> bool:
+        try:
+            return session.size(path) == size
+        except CardRefused:
+            return False
+
+    def _tidy_after(self, upload: Upload) -> None:
+        """An upload failed: what it had put aside goes back, and its part file goes."""
+        with self._lend() as session:
+            if upload.move is not None:
+                upload.move.undo(session)
+            with suppress(CardRefused):
+                session.delete(upload.part)
+        self._leftovers.strike_out(upload.part)
+
+    def tidy_up(self) -> None:
+        """Have the part files removed that an earlier process left on the card when it was killed."""
+        for path in self._leftovers.left_over():
+            self.remove_later(path)
 
     def _try_set_time(self, session: FtpsSession, path: str, mtime: int) -> bool:
         if self._sets_time is False:
@@ -277,11 +303,10 @@ class Card:
         Raises `FileNotFoundError`, `InvalidName`, `CardRefused`.
         """
 
-        def change() -> None:
-            with self._lend() as session:
-                move(session, old, new, self._janitor.remove)
-
-        self._settle(change, lambda: self._find(old) is None and self._find(new) is not None)
+        change = Move(old, new)
+        self._settle(
+            lambda: self._simply(change.run), lambda: self._find(old) is None and self._find(new) is not None
+        )
 
     def delete(self, path: str) -> None:
         """Delete a file. Raises `FileNotFoundError`, `IsADirectoryError`, `CardRefused`."""
@@ -314,17 +339,22 @@ class Card:
             hidden = self.list(path, hidden=True)
             if not all(is_junk(entry.name) and not entry.is_dir for entry in hidden):
                 raise OSError(errno.ENOTEMPTY, "The folder is not empty", path) from refusal
+            if not hidden:
+                message = f"the printer does not remove this folder ({refusal.reply}); is it using it?"
+                raise CardRefused(message, path, refusal.reply) from refusal
             for entry in hidden:
                 self.delete(paths.join(path, entry.name))
-            self._change(lambda session: session.remove_folder(path), path, is_gone)
-
-    def _delete_part(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self.delete(path)
+            self._settle(lambda: self._simply(lambda session: session.remove_folder(path)), is_gone)
 
     def remove_later(self, path: str) -> None:
         """Delete a file of ours in the background, trying for a while."""
-        self._janitor.remove(path)
+        self._leftovers.note(path)
+        self._janitor.give(lambda: self._remove_part(path), f"removing {path}")
+
+    def _remove_part(self, path: str) -> None:
+        with self._lend() as session, suppress(CardRefused):
+            session.delete(path)
+        self._leftovers.strike_out(path)
 
     def _simply(self, verb: Callable[[FtpsSession], None]) -> None:
         with self._lend() as session:

@@ -1,7 +1,7 @@
-"""Janitor: removes our own left-overs from the card in the background, and retires idle sessions.
+"""Janitor: tidies up on the card in the background, and retires idle sessions.
 
-After an interrupted upload the caller wants its prompt back at once, while deleting the part file may
-need a new connection. So the deletion is handed to a thread that tries for a while.
+After an interrupted upload the caller wants its prompt back at once, while deleting the part file may need a new
+connection. So that is handed to a thread which tries for a while.
 """
 
 from __future__ import annotations
@@ -10,32 +10,41 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..errors import PrinterError
 
 logger = logging.getLogger(__name__)
 
 
-class Janitor:
-    """Calls ``delete(path)`` for each path handed in, until it succeeds or ``tries`` are used up.
+@dataclass
+class _Chore:
+    """Something to do on the card, what to call it in the log, and how often it may still be tried."""
 
-    ``tidy`` is called every ``interval`` seconds while the thread lives. The thread begins with `start` or with
-    the first path.
+    do: Callable[[], None]
+    name: str
+    tries: int
+
+
+class Janitor:
+    """Does chores, each until it succeeds or ``tries`` are used up, ``retry_delay`` seconds apart.
+
+    ``tidy`` is called every ``interval`` seconds while the thread lives. The thread begins with `start` or with the
+    first chore.
     """
 
     def __init__(
         self,
-        delete: Callable[[str], None],
         tidy: Callable[[], None],
         *,
         interval: float = 15.0,
         retry_delay: float = 2.0,
         tries: int = 30,
     ) -> None:
-        self._delete, self._tidy = delete, tidy
+        self._tidy = tidy
         self._interval, self._retry_delay, self._tries = interval, retry_delay, tries
         self._condition = threading.Condition()
-        self._owed: list[tuple[str, int]] = []
+        self._owed: list[_Chore] = []
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -48,10 +57,10 @@ class Janitor:
                 self._thread = threading.Thread(target=self._run, name="bambufs-janitor", daemon=True)
                 self._thread.start()
 
-    def remove(self, path: str) -> None:
-        """Have ``path`` deleted soon."""
+    def give(self, do: Callable[[], None], name: str) -> None:
+        """Have ``do`` called soon; ``name`` says in the log what could not be done."""
         with self._condition:
-            self._owed.append((path, self._tries))
+            self._owed.append(_Chore(do, name, self._tries))
             self._condition.notify_all()
         self.start()
 
@@ -72,8 +81,8 @@ class Janitor:
                     self._condition.wait(max(0.0, next_tidy - time.monotonic()))
                 owed, self._owed = self._owed, []
                 closing = self._closing
-            for path, tries in owed:
-                self._try(path, tries)
+            for chore in owed:
+                self._try(chore)
             if closing:
                 return
             if time.monotonic() >= next_tidy:
@@ -83,14 +92,13 @@ class Janitor:
                 if self._owed and not self._closing:
                     self._condition.wait(self._retry_delay)
 
-    def _try(self, path: str, tries: int) -> None:
+    def _try(self, chore: _Chore) -> None:
         try:
-            self._delete(path)
-        except PrinterError as error:
-            if tries > 1:
-                with self._condition:
-                    self._owed.append((path, tries - 1))
-            else:
-                logger.warning("%s: could not be removed from the printer: %s", path, error)
+            chore.do()
         except OSError as error:
-            logger.warning("%s: could not be removed from the printer: %s", path, error)
+            chore.tries -= 1
+            if isinstance(error, PrinterError) and chore.tries > 0:
+                with self._condition:
+                    self._owed.append(chore)
+            else:
+                logger.warning("%s: that failed: %s", chore.name, error)

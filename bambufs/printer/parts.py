@@ -1,10 +1,10 @@
-"""Names of our own on the card: part files, and how a file takes the place of another."""
+"""Names of our own on the card, and how a file takes the place of another."""
 
 from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Callable
+from contextlib import suppress
 
 from ..errors import CardRefused, InvalidName
 from . import paths
@@ -29,45 +29,73 @@ def gone(path: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "The printer has no such file any more", path)
 
 
-def move(session: FtpsSession, source: str, target: str, discard: Callable[[str], None]) -> None:
-    """Rename ``source`` over ``target``, at once where the printer can, else by way of a second name.
+class Move:
+    """A file that takes the place of another: at once where the printer renames over a file, else in three steps.
 
-    ``discard`` is given the path of a left-over that could not be deleted at once.
-
-    Raises `FileNotFoundError` without ``source``, `InvalidName` when the printer refuses ``target``.
+    RNTO onto an existing file is refused by FatFs. Then the old file is put ``aside`` first, and deleted afterwards or
+    put back. A move that was broken off by the network can be run again, and goes on where it was.
     """
-    if source.casefold() == target.casefold():  # one and the same file on a FAT card
-        between = new_part_path(target)
-        session.rename(source, between)
-        session.rename(between, target)
-        return
-    if session.family.renames_over:
+
+    def __init__(self, source: str, target: str) -> None:
+        self.source, self.target = source, target
+        self.aside: str | None = None
+
+    def run(self, session: FtpsSession) -> None:
+        """Rename; raises `FileNotFoundError` without the source, `InvalidName` when the printer refuses the name."""
+        if paths.folded(self.source) == paths.folded(self.target):
+            self._change_case(session)
+        elif not (session.family.renames_over and self.aside is None and self._renamed_over(session)):
+            self._swap(session)
+
+    def _renamed_over(self, session: FtpsSession) -> bool:
         try:
-            session.rename(source, target)
-            return
+            session.rename(self.source, self.target)
         except CardRefused as refusal:
-            if refusal.path == source:
-                raise gone(source) from refusal
-    _swap(session, source, target, discard)
+            if refusal.path == self.source:
+                raise gone(self.source) from refusal
+            return False
+        return True
 
-
-def _swap(session: FtpsSession, source: str, target: str, discard: Callable[[str], None]) -> None:
-    """RNTO onto an existing file is refused by FatFs: put that file aside, and back if the renaming fails."""
-    aside: str | None = new_part_path(target)
-    try:
-        session.rename(target, aside or "")
-    except CardRefused:
-        aside = None
-    try:
-        session.rename(source, target)
-    except CardRefused as refusal:
-        if aside:
-            session.rename(aside, target)
-        if refusal.path == source:
-            raise gone(source) from refusal
-        raise InvalidName(f"the printer cannot store this name ({refusal.reply})", target) from refusal
-    if aside:
+    def _change_case(self, session: FtpsSession) -> None:
+        """Both names are one file on a FAT card, so that deleting or overwriting the one would lose the other."""
+        between = new_part_path(self.target)
+        session.rename(self.source, between)
         try:
-            session.delete(aside)
-        except CardRefused:
-            discard(aside)
+            session.rename(between, self.target)
+        except CardRefused as refusal:
+            session.rename(between, self.source)
+            raise self._refused(refusal) from refusal
+
+    def _swap(self, session: FtpsSession) -> None:
+        if self.aside is None:
+            aside = new_part_path(self.target)
+            self.aside = aside
+            try:
+                session.rename(self.target, aside)
+            except CardRefused:
+                self.aside = None
+        try:
+            session.rename(self.source, self.target)
+        except CardRefused as refusal:
+            self.undo(session)
+            if refusal.path == self.source:
+                raise gone(self.source) from refusal
+            raise self._refused(refusal) from refusal
+        self.finish(session)
+
+    def _refused(self, refusal: CardRefused) -> InvalidName:
+        return InvalidName(f"the printer cannot store this name ({refusal.reply})", self.target)
+
+    def finish(self, session: FtpsSession) -> None:
+        """The new file is in place: delete the one that was put aside."""
+        if self.aside is not None:
+            with suppress(CardRefused):
+                session.delete(self.aside)
+            self.aside = None
+
+    def undo(self, session: FtpsSession) -> None:
+        """The new file cannot take its place: put the old one back."""
+        if self.aside is not None:
+            with suppress(CardRefused):
+                session.rename(self.aside, self.target)
+            self.aside = None

@@ -48,6 +48,11 @@ def parts(path: str) -> list[str]:
     return [name for name in path.split("/") if name]
 
 
+def folded(name: str) -> str:
+    """``name`` as a FAT card compares it: upper case, letter by letter (``ß`` and ``ss`` stay apart)."""
+    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in name)
+
+
 def is_dot_path(path: str) -> bool:
     """Whether a name on the way to ``path`` begins with a dot: such paths never reach the printer."""
     return "/." in path

@@ -23,6 +23,7 @@ from ..errors import (
     LoginRefused,
     PrinterBusy,
     PrinterError,
+    PrinterSilent,
     PrinterTimeout,
     PrinterUnreachable,
     again,
@@ -272,7 +273,7 @@ class SessionPool(Generic[SessionT]):
         try:
             session = self._open_session()
         except PrinterBusy as busy:
-            if self._learn_limit():
+            if not isinstance(busy, PrinterSilent) and self._learn_limit():
                 return None
             self.breaker.failed(busy)
             raise

@@ -21,6 +21,7 @@ from ..errors import (
     NotSupported,
     PrinterBusy,
     PrinterError,
+    PrinterSilent,
     PrinterTimeout,
     PrinterUnreachable,
 )
@@ -65,7 +66,7 @@ def connecting(host: str, port: int, *, reached: bool = False) -> Iterator[None]
         raise _refused_at_door(answer, host) from answer
     except TimeoutError as late:
         if reached:
-            raise PrinterBusy(
+            raise PrinterSilent(
                 f"the printer at {host} accepts the connection but does not answer; another program "
                 "(Bambu Studio, Home Assistant, another mount) probably holds its only connection"
             ) from late
@@ -109,7 +110,7 @@ def _of_reply(reply: str, path: str | None, storing: bool) -> PrinterError:
 def _brief(error: BaseException) -> str:
     """A few words for an error of the network, free of Python's own jargon."""
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "TLS failed").replace("_", " ").lower()
+        return (getattr(error, "reason", None) or "TLS failed").replace("_", " ").lower()
     if isinstance(error, EOFError):
         return "it hung up"
     if isinstance(error, OSError) and error.strerror:

@@ -1,6 +1,6 @@
 """FtpsSession: one logged-in implicit-TLS connection to a printer's FTP server.
 
-The only module that imports `ftplib`. A session belongs to one thread at a time (see `pool`).
+A session belongs to one thread at a time (see `pool`).
 Whatever goes wrong leaves here as one of `bambufs.errors`; ``answered`` on the error tells whether
 the control connection is still in step. After anything else the session must be closed, since a late
 reply would be taken for the answer to the next command (python/cpython#69645).
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ftplib
 import logging
-import select
 import socket
 import ssl
 import time
@@ -18,17 +17,15 @@ from calendar import timegm
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from .. import interrupts
 from ..errors import PrinterTimeout
 from .family import Family, family_of
-from .paths import check_sendable
 from .replies import connecting, translating
+from .wire import ImplicitFtps, connect, is_ready, patiently
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 USER = "bblp"
 BLOCK = 64 * 1024
@@ -64,54 +61,11 @@ class Target:
     """Called with the DER certificate before the access code is sent; raises to refuse."""
 
 
-class _ImplicitFtps(ftplib.FTP_TLS):
-    """`ftplib.FTP_TLS` for port 990, with the data connection resuming the control connection's TLS session."""
-
-    def __init__(self, target: Target, timeouts: Timeouts) -> None:
-        super().__init__(context=target.context, timeout=timeouts.connect, encoding="utf-8")
-        self.maxline = 65536
-        self.passiveserver = True
-        self._server_name = target.server_name or target.host
-
-    def secure(self, raw: socket.socket) -> ssl.SSLSocket:
-        """Start TLS on the control connection and get ready to read its greeting."""
-        self.af = raw.family
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock = self.context.wrap_socket(raw, server_hostname=self._server_name)
-        self.file = sock.makefile("r", encoding=self.encoding, errors="surrogateescape", newline="\n")
-        return sock
-
-    def putline(self, line: str) -> None:
-        """Send one line; bytes that are not UTF-8 go out as they came in."""
-        assert self.sock is not None
-        self.sock.sendall(self.encoded(line))
-
-    def encoded(self, line: str) -> bytes:
-        """One line as it goes over the wire."""
-        return check_sendable(line).encode(self.encoding, "surrogateescape") + b"\r\n"
-
-    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
-        """The data connection for ``cmd``. Its TLS starts after the 150, as the printers want it.
-
-        vsFTPd printers answer 522 and hang up unless the control connection's session is resumed.
-        """
-        raw, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        try:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            control = self.sock
-            assert isinstance(control, ssl.SSLSocket)
-            return self.context.wrap_socket(raw, server_hostname=self._server_name, session=control.session), size
-        except BaseException:
-            raw.close()
-            raise
-
-
 class Download:
     """A file on its way from the printer: an open data connection. Close it, or the session stays blocked."""
 
-    def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str) -> None:
-        self._session, self._data, self._path = session, data, path
-        self._data.settimeout(interrupts.STEP)
+    def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str, stall: float) -> None:
+        self._session, self._data, self._path, self._stall = session, data, path, stall
 
     def read(self, size: int = BLOCK) -> bytes:
         """The next bytes, at most ``size``; empty at the end.
@@ -119,7 +73,7 @@ class Download:
         Raises `PrinterTimeout` when nothing came for the stall time-out, `ConnectionDropped`, `Interrupted`.
         """
         with translating(self._path):
-            return self._session.patiently(self._data.recv, size)
+            return patiently(self._data.recv, self._stall, size)
 
     def abandon(self) -> None:
         """Close the data connection and nothing more; the session must be closed after it."""
@@ -143,7 +97,7 @@ class Download:
 class FtpsSession:
     """One session. Open it with `open`; use it from one thread; `close` it."""
 
-    def __init__(self, ftp: _ImplicitFtps, timeouts: Timeouts, family: Family) -> None:
+    def __init__(self, ftp: ImplicitFtps, timeouts: Timeouts, family: Family) -> None:
         self._ftp, self._timeouts = ftp, timeouts
         self.family = family
 
@@ -156,15 +110,14 @@ class FtpsSession:
 
         Raises `PrinterUnreachable`, `PrinterBusy`, `PrinterTimeout`, `LoginRefused`, `CertificateRefused`.
         """
-        ftp = _ImplicitFtps(target, timeouts)
+        ftp = ImplicitFtps(target.context, target.server_name or target.host, timeouts.greet)
         ftp.host, ftp.port = target.host, target.port
         try:
             with connecting(target.host, target.port):
-                raw = socket.create_connection((target.host, target.port), timeouts.connect)
+                raw = connect(target.host, target.port, timeouts.connect)
             with connecting(target.host, target.port, reached=True):
-                raw.settimeout(timeouts.greet)
-                sock = ftp.secure(raw)
-                target.check_certificate(sock.getpeercert(binary_form=True) or b"")
+                ftp.secure(raw)
+                target.check_certificate(ftp.control.getpeercert(binary_form=True) or b"")
                 ftp.welcome = ftp.getresp()
                 ftp.login(USER, target.access_code, secure=False)
                 for command in ("TYPE I", "PBSZ 0", "PROT P"):
@@ -172,8 +125,7 @@ class FtpsSession:
         except BaseException:
             ftp.close()
             raise
-        sock.settimeout(timeouts.reply)
-        ftp.timeout = timeouts.reply
+        ftp.patience = timeouts.reply
         logger.debug("%s: logged in (%s)", target.host, ftp.welcome.strip())
         return cls(ftp, timeouts, family_of(ftp.welcome))
 
@@ -186,10 +138,7 @@ class FtpsSession:
 
     def has_hung_up(self) -> bool:
         """Whether something came in while nothing was asked: a 421, a TLS alert or the end. Costs no round trip."""
-        sock = self._ftp.sock
-        if not isinstance(sock, ssl.SSLSocket):
-            return True
-        return sock.pending() > 0 or bool(select.select([sock], [], [], 0)[0])
+        return self._ftp.has_unread()
 
     def answers(self) -> bool:
         """Whether the printer still answers on this session (one round trip)."""
@@ -224,7 +173,6 @@ class FtpsSession:
         with translating(folder):
             self._ftp.voidcmd(f"CWD {folder}")
             data, _ = self._ftp.ntransfercmd("LIST -a" if hidden and self.family.lists_hidden else "LIST")
-            assert isinstance(data, ssl.SSLSocket)
             with data:
                 text = self._read_all(data)
             self.final_reply()
@@ -235,8 +183,7 @@ class FtpsSession:
         """Start fetching ``path`` from ``offset`` (bytes; only 0 where the family has no REST)."""
         with translating(path):
             data, _ = self._ftp.ntransfercmd(f"RETR {path}", offset or None)
-        assert isinstance(data, ssl.SSLSocket)
-        return Download(self, data, path)
+        return Download(self, data, path, self._timeouts.stall)
 
     def store(self, path: str, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
         """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes sent so far.
@@ -246,7 +193,6 @@ class FtpsSession:
         """
         with translating(path, storing=True):
             data, _ = self._ftp.ntransfercmd(f"STOR {path}")
-            assert isinstance(data, ssl.SSLSocket)
             with data:
                 try:
                     self._send_all(data, source, on_progress)
@@ -271,9 +217,7 @@ class FtpsSession:
         Only where the family pipelines. vsFTPd answers 213 with UTC.
         """
         with translating(None):
-            sock = self._ftp.sock
-            assert sock is not None
-            sock.sendall(b"".join(self._ftp.encoded(f"MDTM {path}") for path in paths))
+            self._ftp.send(b"".join(self._ftp.encoded(f"MDTM {path}") for path in paths))
             return tuple(self._read_time() for _ in paths)
 
     def _read_time(self) -> int | None:
@@ -310,31 +254,18 @@ class FtpsSession:
         with translating(path):
             self._ftp.voidcmd(command)
 
-    def patiently(self, step: Callable[..., Result], *arguments: object) -> Result:
-        """Repeat a socket operation that waits at most `interrupts.STEP`, until it is done or the stall time-out."""
-        deadline = time.monotonic() + self._timeouts.stall
-        while True:
-            try:
-                return step(*arguments)
-            except TimeoutError:
-                interrupts.check()
-                if time.monotonic() >= deadline:
-                    raise
-
     def _read_all(self, data: ssl.SSLSocket) -> bytes:
-        data.settimeout(interrupts.STEP)
         blocks = []
-        while block := self.patiently(data.recv, BLOCK):
+        while block := patiently(data.recv, self._timeouts.stall, BLOCK):
             blocks.append(block)
         return b"".join(blocks)
 
     def _send_all(self, data: ssl.SSLSocket, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
         sent = 0
-        data.settimeout(interrupts.STEP)
         while block := source.read(BLOCK):
             view = memoryview(block)
             while view:
-                view = view[self.patiently(data.send, view) :]
+                view = view[patiently(data.send, self._timeouts.stall, view) :]
             sent += len(block)
             on_progress(sent)
             interrupts.check()
@@ -352,7 +283,7 @@ class FtpsSession:
             try:
                 data.unwrap()
             except ssl.SSLWantWriteError:
-                select.select([], [data], [], interrupts.STEP)
+                is_ready(data, interrupts.STEP, to_send=True)
                 interrupts.check()
                 if time.monotonic() < deadline:
                     continue
@@ -364,19 +295,12 @@ class FtpsSession:
 
     def _raise_refusal(self) -> None:
         """The printer cut the data connection: raise the reply that tells why (a full card, say), if there is one."""
-        sock = self._ftp.sock
-        assert isinstance(sock, ssl.SSLSocket)
-        if sock.pending() or select.select([sock], [], [], min(2.0, self._timeouts.reply))[0]:
+        if self._ftp.wait_for_input(min(2.0, self._timeouts.reply)):
             with suppress(EOFError, ssl.SSLError, ConnectionError):
                 self._ftp.voidresp()
 
     def final_reply(self) -> None:
         """Read the reply that ends a transfer, with its own long time-out."""
-        sock = self._ftp.sock
-        assert isinstance(sock, ssl.SSLSocket)
-        deadline = time.monotonic() + self._timeouts.final_reply
-        while not sock.pending() and not select.select([sock], [], [], interrupts.STEP)[0]:
-            interrupts.check()
-            if time.monotonic() >= deadline:
-                raise PrinterTimeout("the printer took all the data but did not confirm it in time")
+        if not self._ftp.wait_for_input(self._timeouts.final_reply):
+            raise PrinterTimeout("the printer took all the data but did not confirm it in time")
         self._ftp.voidresp()

@@ -73,7 +73,7 @@ class TrustStore:
                 return
         raise CertificateRefused(
             f"the printer {key} shows another certificate than before. If it was reset or replaced, accept the new one "
-            f"with: bambufs trust {key.partition(':')[0]}. If not, somebody may be listening in"
+            f"with: bambufs trust {key}. If not, somebody may be listening in"
         )
 
     def forget(self, key: str) -> bool:

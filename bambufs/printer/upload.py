@@ -1,31 +1,84 @@
 """Upload: one file on its way to the card, whole or not at all, in steps that can be taken up again.
 
-It goes out under a part name, its size is compared, its time is set, and it is renamed.
+It goes out under a part name, its size is compared, its time is set, and it is renamed. While it is under way it can
+be called off, and sent to another path than it started for.
 """
 
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ..errors import CardRefused, ConnectionDropped
+from ..errors import CardRefused, ConnectionDropped, PrinterError
 from . import paths
-from .parts import move, new_part_path
+from .parts import Move, new_part_path
 from .session import FtpsSession
+
+
+class CalledOff(PrinterError):
+    """The upload is not wanted any more: its file was deleted."""
+
+    number = errno.ECANCELED
 
 
 class Upload:
     """``size`` bytes of ``source``, from its start, that shall become ``path`` with the time ``mtime``."""
 
     def __init__(
-        self, source: BinaryIO, path: str, *, size: int, mtime: int, on_progress: Callable[[int], None]
+        self,
+        source: BinaryIO,
+        path: str,
+        *,
+        size: int,
+        mtime: int,
+        on_progress: Callable[[int], None] = lambda sent: None,
     ) -> None:
-        self.path, self.size, self.mtime = path, size, mtime
+        self.size, self.mtime = size, mtime
         self.part = new_part_path(path)
-        self.may_be_renamed = False
-        """Whether the renaming was asked for: only then can a missing part file mean success."""
+        self.time_kept = False
         self._source, self._on_progress = source, on_progress
+        self._lock = threading.Lock()
+        self._path = path
+        self._move: Move | None = None
+        self._is_called_off = False
+
+    # --- from other threads -----------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """What it shall become, or has become."""
+        return self._path
+
+    def redirect(self, path: str, first: Callable[[], None] = lambda: None) -> bool:
+        """Let it become ``path`` instead, after ``first``; returns False (and does nothing) when it is too late."""
+        with self._lock:
+            if self._move is not None or self._is_called_off:
+                return False
+            first()
+            self._path = path
+            return True
+
+    def call_off(self) -> bool:
+        """Stop it, since its file was deleted; returns False when it is too late for that."""
+        with self._lock:
+            if self._move is not None:
+                return False
+            self._is_called_off = True
+            return True
+
+    def check(self) -> None:
+        """Raise `CalledOff` when it was called off."""
+        if self._is_called_off:
+            raise CalledOff("the file was deleted while it was being stored", self._path)
+
+    # --- the steps --------------------------------------------------------------------------------
+
+    @property
+    def move(self) -> Move | None:
+        """The renaming, once it was asked for: only then can a missing part file mean success."""
+        return self._move
 
     def send(self, session: FtpsSession) -> None:
         """Store the part file and compare its size.
@@ -34,16 +87,20 @@ class Upload:
         """
         self._source.seek(0)
         try:
-            session.store(self.part, self._source, self._on_progress)
+            session.store(self.part, self._source, self._progress)
         except CardRefused as refusal:
             raise self._cannot_create(session, refusal) from refusal
         arrived = session.size(self.part)
         if arrived != self.size:
             raise ConnectionDropped(f"only {arrived} of {self.size} bytes arrived on the printer; try again", self.path)
 
+    def _progress(self, sent: int) -> None:
+        self.check()
+        self._on_progress(sent)
+
     def _cannot_create(self, session: FtpsSession, refusal: CardRefused) -> OSError:
         """Why the printer creates no file: the folder is missing, or the card is out, read-only or full."""
-        folder = paths.parent(self.path)
+        folder = paths.parent(self.part)
         try:
             session.list(folder)
         except CardRefused:
@@ -51,14 +108,11 @@ class Upload:
         message = f"the printer takes no new file here ({refusal.reply}); is its card in, writable and not full?"
         return CardRefused(message, folder, refusal.reply)
 
-    def publish(
-        self,
-        session: FtpsSession,
-        set_time: Callable[[FtpsSession, str, int], bool],
-        discard: Callable[[str], None],
-    ) -> bool:
-        """Set the part file's time and rename it over the path; returns whether the printer took the time."""
-        kept = set_time(session, self.part, self.mtime)
-        self.may_be_renamed = True
-        move(session, self.part, self.path, discard)
-        return kept
+    def publish(self, session: FtpsSession, set_time: Callable[[FtpsSession, str, int], bool]) -> None:
+        """Set the part file's time and rename it over the path."""
+        self.time_kept = set_time(session, self.part, self.mtime)
+        with self._lock:
+            self.check()
+            if self._move is None:
+                self._move = Move(self.part, self._path)
+        self._move.run(session)
