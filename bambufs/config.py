@@ -82,8 +82,8 @@ def default_cache_dir(environment: Mapping[str, str]) -> Path:
 def parse_size(text: str) -> int:
     """A size such as ``32G``, ``64GB`` or ``500M`` in bytes (powers of ten); raises `UsageError`."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
-    if match is None:
-        raise UsageError(f"{text!r} is no size; write it like 32G")
+    if match is None or len(match[1]) > 20:
+        raise UsageError(f"{text[:40]!r} is no size; write it like 32G")
     return int(float(match[1]) * _UNITS[match[2]])
 
 

@@ -55,6 +55,10 @@ class PrinterBusy(PrinterError):
     away = True
 
 
+class PrinterSilent(PrinterBusy):
+    """The printer accepts a connection but does not greet: its only one is taken, or it hangs."""
+
+
 class ConnectionDropped(PrinterError):
     """The connection was lost in the middle, or what arrived is not what was sent."""
 
@@ -135,6 +139,12 @@ class Interrupted(PrinterError):
     """The program that asked was interrupted by a signal."""
 
     number = errno.EINTR
+
+
+class CalledOff(PrinterError):
+    """The upload is not wanted any more: its file was deleted."""
+
+    number = errno.ECANCELED
 
 
 def again(error: OSError) -> OSError:

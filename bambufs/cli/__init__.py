@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import PrinterError, UsageError
+from ..errors import UsageError
 from .explain import explained
 from .parser import make_parser
 
@@ -17,12 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         args = make_parser().parse_args(arguments)
         return int(args.run(args))
-    except (UsageError, PrinterError) as error:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except (UsageError, OSError) as error:
         told = explained(error)
         print(f"bambufs: {told.message}", file=sys.stderr)
         return told.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141

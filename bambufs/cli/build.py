@@ -10,9 +10,13 @@ from ..config import Config
 from ..errors import UsageError
 from ..printer import trust
 from ..printer.card import Card
+from ..printer.leftovers import Leftovers
 from ..printer.pool import SessionPool
 from ..printer.session import FtpsSession, Target, Timeouts
+from ..vfs.control import ControlFolder
 from ..vfs.filesystem import FileSystem, Settings
+from ..vfs.root import Root
+from .controls import control_files
 
 
 def trust_store(cache_dir: Path) -> trust.TrustStore:
@@ -35,11 +39,11 @@ def open_card(config: Config, timeouts: Timeouts | None = None) -> Card:
         check_certificate=trust.checker(config.tls_trust, trust_store(config.cache_dir), config.trust_key),
     )
     pool = SessionPool(lambda: FtpsSession.open(target, timeouts or Timeouts()), limit=config.max_sessions)
-    return Card(pool)
+    return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"))
 
 
-def open_filesystem(config: Config, timeouts: Timeouts | None = None) -> FileSystem:
-    """The mount's file system, with the printer's folder on this computer locked for it alone.
+def open_filesystem(config: Config, timeouts: Timeouts | None = None, *, list_control: bool = False) -> Root:
+    """All that the mount shows, with the printer's folder on this computer locked for it alone.
 
     Raises `UsageError` when another mount of the same printer uses that folder.
     """
@@ -51,7 +55,9 @@ def open_filesystem(config: Config, timeouts: Timeouts | None = None) -> FileSys
         cache_size=config.cache_size,
         read_only=config.read_only,
     )
-    return FileSystem(open_card(config, timeouts), settings)
+    filesystem = FileSystem(open_card(config, timeouts), settings)
+    files = control_files(filesystem, config)
+    return Root(filesystem, ControlFolder(files, is_listed=list_control, read_only=config.read_only))
 
 
 _claims: dict[Path, int] = {}

@@ -27,4 +27,6 @@ def explained(error: Exception) -> UsageError:
         return error
     if isinstance(error, PrinterError):
         return UsageError(str(error), next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        return UsageError(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
     return UsageError(f"something went wrong that nobody foresaw ({error!r}); the log tells more", 1)

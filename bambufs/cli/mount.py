@@ -14,7 +14,7 @@ from ..config import Config, default_cache_dir, find_access_code, parse_size
 from ..errors import PrinterError, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
-from ..vfs.filesystem import FileSystem
+from ..vfs.root import Root
 from .build import open_filesystem
 from .explain import explained
 from .options import MountOptions, parse_options
@@ -38,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
         os.umask(0o077)
         file = args.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
         log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
-        filesystem = open_filesystem(config)
+        root = open_filesystem(config, list_control=args.list_control)
         try:
-            _connect(filesystem, keep_trying=options.retry)
-            return _serve(library, filesystem, owner, str(place), _fuse_options(config, options), ready)
+            _connect(root, keep_trying=options.retry)
+            return _serve(library, root, owner, str(place), _fuse_options(config, options), ready)
         finally:
-            filesystem.close()
+            root.close()
 
     if args.foreground:
         return work(lambda: None)
@@ -74,11 +74,11 @@ def make_config(args: argparse.Namespace, options: MountOptions) -> Config:
     )
 
 
-def _connect(filesystem: FileSystem, *, keep_trying: bool) -> None:
+def _connect(root: Root, *, keep_trying: bool) -> None:
     """Make sure that the printer lets us in; with ``keep_trying`` wait for one that is away or busy."""
     for attempt in range(1_000_000):
         try:
-            filesystem.connect()
+            root.connect()
             return
         except PrinterError as error:
             if not (keep_trying and error.away):
@@ -90,7 +90,7 @@ def _connect(filesystem: FileSystem, *, keep_trying: bool) -> None:
 
 def _serve(
     library: binding.Library,
-    filesystem: FileSystem,
+    root: Root,
     owner: Owner,
     place: str,
     fuse_options: dict[str, Any],
@@ -103,7 +103,7 @@ def _serve(
         daemon.notify("READY=1")
         ready()
 
-    adapter = Adapter(filesystem, owner, on_mounted=on_mounted)
+    adapter = Adapter(root, owner, on_mounted=on_mounted)
     code = library.run(adapter, place, fuse_options)
     daemon.notify("STOPPING=1")
     if not adapter.was_mounted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from .. import __version__
 from ..config import FTPS_PORT, MQTT_PORT, TRUST_MODES
@@ -24,13 +25,27 @@ No printer at hand? bambufs demo
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A command's parser. Options must be written out: --access-code CODE must not pass for --access-code-file."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
-        prog="bambufs", description=_OVERVIEW, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bambufs",
+        description=_OVERVIEW,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bambufs {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_mount(commands)
     _add_unmount(commands)
     _add_trust(commands)
@@ -72,7 +87,7 @@ _TRUST_HELP = "how to check its certificate: remember the first one seen (the de
 _SIZE_HELP = "the size of its card, which it does not tell (32G); for the free space that file managers show"
 
 
-def _add_mount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_mount(commands: _Commands) -> None:
     parser = commands.add_parser(
         "mount",
         help="mount a printer on a folder",
@@ -96,19 +111,20 @@ def _add_mount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--uid", type=int, metavar="N", help="who owns everything in the mount (you)")
     parser.add_argument("--gid", type=int, metavar="N", help="which group owns it (yours)")
     parser.add_argument("--umask", type=lambda text: int(text, 8), metavar="NNN", help="permissions to take away (022)")
+    parser.add_argument("--list-control", action="store_true", help="show the folder .bambufs in listings")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="where to log")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log every step")
     parser.set_defaults(run=mount.run)
 
 
-def _add_unmount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_unmount(commands: _Commands) -> None:
     text = "Unmount MOUNTPOINT, and wait until everything written to it has reached the printer."
     parser = commands.add_parser("unmount", help="unmount a folder", description=text)
     parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help="the folder that a printer is mounted on")
     parser.set_defaults(run=unmount.run)
 
 
-def _add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_trust(commands: _Commands) -> None:
     text = (
         "Forget the certificate that is remembered for PRINTER, so that the next mount remembers the one it then "
         "shows. Do this after the printer was reset, repaired or replaced."
@@ -119,7 +135,7 @@ def _add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=trust.run)
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: _Commands) -> None:
     text = (
         "Try bambufs without a printer: starts a simulated one on this computer, mounts it, says what to try, and "
         "cleans everything up on Ctrl-C."
@@ -132,7 +148,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.set_defaults(run=demo.run)
 
 
-def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_simulate(commands: _Commands) -> None:
     text = "Run a simulated printer on this computer, for trying things out and for tests."
     parser = commands.add_parser("simulate", help="run a simulated printer", description=text)
     simulate.add_arguments(parser)

@@ -1,4 +1,4 @@
-"""Adapter: FUSE operations to `FileSystem` verbs, and their errors to errno. It decides nothing else.
+"""Adapter: FUSE operations to the verbs of `Root`, and their errors to errno. It decides nothing else.
 
 Knows no FUSE library, so that it can be tried without a kernel. Whatever leaves an operation is an `OSError` with a
 true errno: what nobody foresaw is logged with its traceback and becomes EIO.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import itertools
 import logging
 import os
 import stat
@@ -20,7 +21,7 @@ from typing import Any, TypeVar, cast
 from .. import interrupts
 from ..errors import Interrupted, PrinterError
 from ..vfs.attributes import Attributes
-from ..vfs.filesystem import FileSystem
+from ..vfs.root import Root
 from .callers import is_told_to_stop, was_killed
 
 logger = logging.getLogger(__name__)
@@ -69,12 +70,14 @@ class Adapter:
     NOW = -1
     """A time to set that means the present."""
 
-    def __init__(self, filesystem: FileSystem, owner: Owner, *, on_mounted: Callable[[], None] = lambda: None) -> None:
-        self._fs, self._owner, self._on_mounted = filesystem, owner, on_mounted
+    def __init__(self, root: Root, owner: Owner, *, on_mounted: Callable[[], None] = lambda: None) -> None:
+        self._fs, self._owner, self._on_mounted = root, owner, on_mounted
         self._interrupted: Callable[[], bool] = lambda: False
         self._caller: Callable[[], int] = lambda: 0
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
+        self._folders: dict[int, str] = {}
+        self._folder_numbers = itertools.count(1)
         self.was_mounted = False
 
     def attach(self, signals: tuple[Callable[[], bool], Callable[[], int]]) -> None:
@@ -102,11 +105,13 @@ class Adapter:
             logger.warning("%s", sentence)
 
     def _status(self, attributes: Attributes) -> dict[str, int]:
-        permissions = 0o777 if attributes.is_dir else 0o666 if attributes.writable else 0o444
+        permissions = attributes.mode
+        if permissions is None:
+            permissions = (0o777 if attributes.is_dir else 0o666) & ~self._owner.umask
         kind = stat.S_IFDIR if attributes.is_dir else stat.S_IFREG
         nanoseconds = attributes.mtime * 10**9
         return {
-            "st_mode": kind | (permissions & ~self._owner.umask),
+            "st_mode": kind | permissions,
             "st_nlink": 2 if attributes.is_dir else 1,
             "st_uid": self._owner.uid,
             "st_gid": self._owner.gid,
@@ -121,14 +126,28 @@ class Adapter:
     # --- looking ----------------------------------------------------------------------------------
 
     @_verb
-    def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
+    def getattr(self, path: str | None, fh: int | None = None) -> dict[str, int]:
         """stat and fstat."""
         return self._status(self._fs.getattr(path, fh))
 
+    def opendir(self, path: str) -> int:
+        """Remember which folder is open: `readdir` is not told."""
+        with self._lock:
+            number = next(self._folder_numbers)
+            self._folders[number] = path
+        return number
+
+    def releasedir(self, path: str | None, fh: int) -> int:
+        """Forget it."""
+        with self._lock:
+            del self._folders[fh]
+        return 0
+
     @_verb
-    def readdir(self, path: str, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
+    def readdir(self, path: str | None, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
         """The names in a folder."""
-        entries = [(".", Attributes(True, 0, 0)), ("..", Attributes(True, 0, 0)), *self._fs.readdir(path)]
+        entries = [(".", Attributes(True, 0, 0)), ("..", Attributes(True, 0, 0))]
+        entries += self._fs.readdir(self._folders[fh])
         return iter([(name, self._status(attributes), 0) for name, attributes in entries])
 
     @_verb
@@ -159,6 +178,10 @@ class Adapter:
         """open(2) of an existing file."""
         return self._fs.open(path, flags)
 
+    def is_live(self, fh: int) -> bool:
+        """Whether the kernel must not keep what is read from the handle: it is made on the spot."""
+        return self._fs.is_live(fh)
+
     @_verb
     def create(self, path: str, mode: int, flags: int) -> int:
         """open(2) with O_CREAT."""
@@ -175,7 +198,7 @@ class Adapter:
         return self._fs.write(fh, data, offset)
 
     @_verb
-    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+    def truncate(self, path: str | None, length: int, fh: int | None = None) -> int:
         """truncate(2) and ftruncate(2)."""
         self._fs.truncate(path, length, fh)
         return 0
@@ -202,10 +225,10 @@ class Adapter:
         return 0
 
     @_verb
-    def utimens(self, path: str, mtime: int | None) -> int:
+    def utimens(self, path: str | None, mtime: int | None, fh: int | None = None) -> int:
         """utimensat(2): ``mtime`` in ns, `NOW`, or None to leave it."""
         seconds = int(time.time()) if mtime == self.NOW else None if mtime is None else mtime // 10**9
-        self._fs.utimens(path, seconds)
+        self._fs.utimens(path, seconds, fh)
         return 0
 
     # --- names ------------------------------------------------------------------------------------
@@ -239,15 +262,17 @@ class Adapter:
     # --- what a card has not ----------------------------------------------------------------------
 
     @_verb
-    def chmod(self, path: str, mode: int) -> int:
+    def chmod(self, path: str | None, mode: int) -> int:
         """Succeeds and changes nothing, so that `cp -p`, `rsync -a` and `tar` are content."""
-        self._fs.check_settable(path)
+        if path is not None:
+            self._fs.check_settable(path)
         return 0
 
     @_verb
-    def chown(self, path: str, uid: int, gid: int) -> int:
+    def chown(self, path: str | None, uid: int, gid: int) -> int:
         """Succeeds and changes nothing."""
-        self._fs.check_settable(path)
+        if path is not None:
+            self._fs.check_settable(path)
         return 0
 
     @_verb
@@ -264,14 +289,6 @@ class Adapter:
     def mknod(self, path: str, mode: int, device: int) -> int:
         """A card has no devices or pipes."""
         raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
-
-    def opendir(self, path: str) -> int:
-        """Nothing to prepare."""
-        return 0
-
-    def releasedir(self, path: str | None, fh: int) -> int:
-        """Nothing to let go of."""
-        return 0
 
     def fsyncdir(self, path: str | None, datasync: int, fh: int) -> int:
         """Names are on the printer as soon as they change."""

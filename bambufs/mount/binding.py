@@ -61,11 +61,16 @@ class _Operations:
 
     use_ns = True
     flag_utime_omit_ok = 1
+    # Without paths in the verbs that have a handle, libfuse holds no path lock during them; else a rename would wait
+    # for a long upload inside libfuse, where Ctrl-C does not reach it.
+    flag_nopath = 1
+    flag_nullpath_ok = 1
 
     def __init__(self, adapter: Adapter) -> None:
         for verb in _VERBS:
             setattr(self, verb, getattr(adapter, verb))
         self._adapter = adapter
+        self.is_live = adapter.is_live
 
     def init(self, path: str) -> None:
         """The mount is up."""
@@ -92,6 +97,23 @@ def _times(buffer: Any) -> int | None:
 
 
 
+def _decoded(path: bytes | None) -> str | None:
+    return None if path is None else path.decode(_CODEC)
+
+
+def _opened(operations: Any, path: bytes, fip: Any) -> int:
+    """Open, and keep what is made on the spot out of the kernel's page cache, which goes by size and time."""
+    information = fip.contents
+    information.fh = operations.open(path.decode(_CODEC), information.flags)
+    if operations.is_live(information.fh):
+        information.direct_io = 1
+    return 0
+
+
+def _handle(fip: Any) -> int | None:
+    return int(fip.contents.fh) if fip else None
+
+
 class _Fuse2:
     """fusepy on libfuse 2."""
 
@@ -101,6 +123,9 @@ class _Fuse2:
         import fuse
 
         class Fuse(fuse.FUSE):  # type: ignore[misc]
+            def open(self, path: bytes, fip: Any) -> int:
+                return _opened(self.operations, path, fip)
+
             def create(self, path: bytes, mode: int, fip: Any) -> int:
                 fip.contents.fh = self.operations("create", path.decode(_CODEC), mode, fip.contents.flags)
                 return 0
@@ -130,15 +155,17 @@ class _Fuse3:
         import mfusepy
 
         class Fuse(mfusepy.FUSE):  # type: ignore[misc]
+            def open(self, path: bytes, fip: Any) -> int:
+                return _opened(self.operations, path, fip)
+
             def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> int:
                 return int(self.operations.rename(old.decode(_CODEC), new.decode(_CODEC), flags) or 0)
 
-            def truncate_fuse_3(self, path: bytes, length: int, fip: Any) -> int:
-                number = fip.contents.fh if fip else None
-                return int(self.operations.truncate(path.decode(_CODEC), length, number) or 0)
+            def truncate_fuse_3(self, path: bytes | None, length: int, fip: Any) -> int:
+                return int(self.operations.truncate(_decoded(path), length, _handle(fip)) or 0)
 
-            def utimens_fuse_3(self, path: bytes, buffer: Any, fip: Any) -> int:
-                return int(self.operations.utimens(path.decode(_CODEC), _times(buffer)) or 0)
+            def utimens_fuse_3(self, path: bytes | None, buffer: Any, fip: Any) -> int:
+                return int(self.operations.utimens(_decoded(path), _times(buffer), _handle(fip)) or 0)
 
         self._fuse, self._class = mfusepy, Fuse
 

@@ -127,21 +127,28 @@ def detach(work: Work, explain: Explain) -> int:
 def _run_detached(work: Work, explain: Explain, pipe: int) -> None:
     """The child's life; never returns."""
     code = 1
+    reported: list[bool] = []
+
+    def report(said: dict[str, object]) -> None:
+        if not reported:
+            reported.append(True)
+            _report(pipe, said)
+
     try:
         os.setsid()
-        code = work(lambda: _report(pipe, {"ready": True}))
-    except UsageError as error:
-        _report(pipe, {"ready": False, "message": error.message, "exit_code": error.exit_code})
+        code = work(lambda: report({"ready": True}))
     except Exception as error:
-        told = explain(error)
-        _report(pipe, {"ready": False, "message": told.message, "exit_code": told.exit_code})
+        told = error if isinstance(error, UsageError) else explain(error)
+        if reported:
+            logger.exception("the mount ended in an unforeseen way")
+        report({"ready": False, "message": told.message, "exit_code": told.exit_code})
     finally:
         logging.shutdown()
         os._exit(code)
 
 
 def _report(pipe: int, said: dict[str, object]) -> None:
-    """Tell the parent, once, and let go of the terminal when all is well."""
+    """Tell the parent, and let go of the terminal when all is well."""
     with suppress(OSError):
         os.write(pipe, json.dumps(said).encode())
         os.close(pipe)

@@ -134,8 +134,8 @@ class SessionPool(Generic[SessionT]):
     ) -> None:
         self._open_session = open_session
         self._asked_limit = limit
-        self._limit = 1  # until the first session tells what the printer allows
-        self._learnt_until = 0.0
+        self._allowed = 1  # until the first session tells what the printer allows
+        self._learnt_limit, self._learnt_until = 0, 0.0
         self._idle_timeout, self._probe_after, self._clock = idle_timeout, probe_after, clock
         self._condition = threading.Condition()
         self._idle: list[tuple[SessionT, float]] = []
@@ -152,6 +152,12 @@ class SessionPool(Generic[SessionT]):
     def is_wanted(self) -> bool:
         """Whether somebody is waiting, so that a long transfer that can pause should."""
         return bool(self._queue)
+
+    @property
+    def _limit(self) -> int:
+        """How many sessions there may be just now."""
+        limit = max(1, min(self._asked_limit, self._allowed))
+        return min(limit, self._learnt_limit) if self._clock() < self._learnt_until else limit
 
     @property
     def state(self) -> dict[str, int]:
@@ -283,8 +289,7 @@ class SessionPool(Generic[SessionT]):
         self.breaker.succeeded()
         with self._condition:
             self.opened += 1
-            if self._clock() >= self._learnt_until:
-                self._limit = max(1, min(self._asked_limit, session.sessions_allowed))
+            self._allowed = session.sessions_allowed
             self._condition.notify_all()
         return session
 
@@ -294,7 +299,7 @@ class SessionPool(Generic[SessionT]):
             others = self._lent - 1 + len(self._idle)
             if others < 1:
                 return False
-            self._limit, self._learnt_until = others, self._clock() + 60.0
+            self._learnt_limit, self._learnt_until = others, self._clock() + 60.0
         logger.info("the printer takes no more than %d of our connections just now", others)
         return True
 

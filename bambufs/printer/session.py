@@ -288,10 +288,11 @@ class FtpsSession:
                 if time.monotonic() < deadline:
                     continue
                 raise TimeoutError("stalled at the end of the upload") from None
-            except ssl.SSLWantReadError:
-                pass
+            except OSError:
+                pass  # ours is out and theirs has not come, or the printer was quicker to close: SIZE will tell
             break
-        data.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            data.shutdown(socket.SHUT_WR)
 
     def _raise_refusal(self) -> None:
         """The printer cut the data connection: raise the reply that tells why (a full card, say), if there is one."""

@@ -11,16 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ..errors import CardRefused, ConnectionDropped, PrinterError
+from ..errors import CalledOff, CardRefused, ConnectionDropped
 from . import paths
 from .parts import Move, new_part_path
 from .session import FtpsSession
-
-
-class CalledOff(PrinterError):
-    """The upload is not wanted any more: its file was deleted."""
-
-    number = errno.ECANCELED
 
 
 class Upload:

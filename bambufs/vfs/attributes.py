@@ -8,10 +8,10 @@ from typing import NamedTuple
 class Attributes(NamedTuple):
     """A file or folder: ``size`` in bytes, ``mtime`` in whole seconds since the epoch.
 
-    ``writable`` is false only for control files that cannot be written. Owner and modes are the mount's affair.
+    ``mode`` is set only where permissions are not the mount's affair: those of control files.
     """
 
     is_dir: bool
     size: int
     mtime: int
-    writable: bool = True
+    mode: int | None = None

@@ -8,11 +8,12 @@ and gives its session back when nobody has wanted anything for a moment or other
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -66,9 +67,11 @@ class Content(Protocol):
 class RemoteFile:
     """One version of one remote file, as far as it has been fetched."""
 
-    def __init__(self, source: Source, path: str, entry: Entry, spool: SpoolFile) -> None:
+    def __init__(
+        self, source: Source, path: str, entry: Entry, spool: SpoolFile, make_room: Callable[[], None] = lambda: None
+    ) -> None:
         self.path, self.size = path, entry.size
-        self._source, self._spool = source, spool
+        self._source, self._spool, self._make_room = source, spool, make_room
         self._condition = threading.Condition()
         self._ranges = RangeSet()
         self._wanted: list[tuple[int, int]] = []
@@ -122,6 +125,7 @@ class RemoteFile:
         """Stop fetching and delete the local part."""
         with self._condition:
             self._is_closed = True
+            self._error = ConnectionDropped("the mount is being closed", self.path)
             self._condition.notify_all()
             if not self._is_fetching:
                 self._spool.discard()
@@ -189,8 +193,9 @@ class RemoteFile:
 
     def _end_locked(self, error: OSError | None) -> None:
         self._is_fetching = False
-        self._error = error
-        if self._is_closed:
+        if not self._is_closed:
+            self._error = error
+        else:
             self._spool.discard()
         self._condition.notify_all()
 
@@ -209,11 +214,25 @@ class RemoteFile:
             position = start
             while position < self.size and self._goes_on(position, began):
                 block = content.read(BLOCK)
-                self._spool.fill(block, position)
+                self._keep(block, position)
                 with self._condition:
                     self._ranges.add(position, position + len(block))
                     self._condition.notify_all()
                 position += len(block)
+
+    def _keep(self, block: bytes, position: int) -> None:
+        """Write a block to the local disk; a full one first loses what nobody reads."""
+        try:
+            self._spool.fill(block, position)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._make_room()
+            try:
+                self._spool.fill(block, position)
+            except OSError as full:
+                message = "the disk of this computer is full; make room in (or choose with --cache-dir)"
+                raise OSError(full.errno, message, str(self._spool.file.parent)) from full
 
     def _goes_on(self, position: int, began: float) -> bool:
         """Whether the transfer that stands at ``position`` should go on; waits for the next read a little."""
@@ -249,7 +268,8 @@ class BlockCache:
         with self._lock:
             file = self._files.get(key)
             if file is None:
-                file = self._files[key] = RemoteFile(self._source, path, entry, SpoolFile.new(self._folder))
+                spool = SpoolFile.new(self._folder)
+                file = self._files[key] = RemoteFile(self._source, path, entry, spool, self.make_room)
             self._files.move_to_end(key)
             file.users += 1
             return file
@@ -280,6 +300,15 @@ class BlockCache:
             closing = [self._files.pop(key) for key in keys]
             unused = [file for file in closing if file.users == 0]
         for file in unused:
+            file.close()
+
+    def make_room(self) -> None:
+        """Drop everything that nobody reads: the local disk is full."""
+        with self._lock:
+            unused = [(key, file) for key, file in self._files.items() if file.users == 0]
+            for key, _ in unused:
+                del self._files[key]
+        for _, file in unused:
             file.close()
 
     def close(self) -> None:

@@ -14,14 +14,16 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import interrupts
-from ..errors import Interrupted, os_error
+from ..errors import CalledOff, Interrupted, again, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
+from ..printer.upload import Upload
 from .attributes import Attributes
 from .blocks import BlockCache
 from .handles import Node, NodeTable
@@ -137,28 +139,48 @@ class OpenFiles:
         return blocks.read(size, offset)
 
     def write(self, number: int, data: bytes, offset: int) -> int:
-        """Write all of ``data`` at ``offset``; returns its length."""
+        """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
         node = self.nodes.handle(number).node
-        interrupts.acquire(node.io_lock)
-        try:
+        with self._changing(node):
             spool = self._made_local(node, node.remote.size if node.remote else 0)
-            node.mtime = int(self._clock())
-            node.upload_failed = node.was_interrupted = False
-            return spool.write(data, offset)
-        finally:
-            node.io_lock.release()
+            self._with_room(lambda: spool.write(data, offset))
+        return len(data)
 
     def truncate(self, node: Node, length: int) -> None:
         """Cut or extend the file to ``length`` bytes; to nothing costs no download."""
+        with self._changing(node):
+            if length == 0:
+                node.write_error = None
+            spool = self._made_local(node, min(length, node.remote.size) if node.remote else 0)
+            spool.truncate(length)
+
+    @contextmanager
+    def _changing(self, node: Node) -> Iterator[None]:
+        """Hold ``node`` still for a change, and remember one that failed: what it left must not reach the printer."""
         interrupts.acquire(node.io_lock)
         try:
-            keep = min(length, node.remote.size) if node.remote else 0
-            spool = self._made_local(node, keep)
+            yield
             node.mtime = int(self._clock())
             node.upload_failed = node.was_interrupted = False
-            spool.truncate(length)
+        except OSError as error:
+            node.write_error = error
+            raise
         finally:
             node.io_lock.release()
+
+    def _with_room(self, change: Callable[[], object]) -> None:
+        """Run ``change``, and once more without the block cache's surplus when the local disk is full."""
+        try:
+            change()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._blocks.make_room()
+            try:
+                change()
+            except OSError as again_full:
+                message = "the disk of this computer is full; make room in (or choose with --cache-dir)"
+                raise OSError(again_full.errno, message, str(self._spool_folder)) from again_full
 
     def _borrow_blocks(self, node: Node) -> None:
         with node.io_lock:
@@ -174,7 +196,7 @@ class OpenFiles:
             if keep and node.remote is not None:
                 blocks = node.blocks or self._blocks.borrow(node.remote_path, node.remote)
                 node.blocks = blocks
-                blocks.copy_to(spool, keep)
+                self._with_room(lambda: blocks.copy_to(spool, keep))
         except BaseException:
             spool.discard()
             raise
@@ -222,9 +244,13 @@ class OpenFiles:
 
     def end(self, node: Node, *, is_wanted: bool = True) -> None:
         """Nobody has ``node`` open any more: store what it owes, and give back, keep or put aside its content."""
-        is_wanted = is_wanted and not node.was_interrupted
-        if not is_wanted:
+        if not is_wanted or node.was_interrupted:
+            is_wanted = False
             logger.warning("%s: the program that wrote it was stopped; the printer keeps what it had", node.path)
+        elif node.write_error is not None and node.owes_upload:
+            is_wanted = False
+            reason = node.write_error
+            logger.warning("%s: could not be written whole (%s); the printer keeps what it had", node.path, reason)
         elif node.owes_upload and not node.upload_failed:
             self._upload_at_last(node)
         if self.nodes.drop(node):
@@ -240,26 +266,62 @@ class OpenFiles:
         """Store the node's content on the printer. Raises why that failed; the content stays in its spool file."""
         interrupts.acquire(node.io_lock)
         try:
+            if node.write_error is not None:
+                raise again(node.write_error)
             if node.owes_upload:
                 self._upload_locked(node)
+        except CalledOff:
+            return  # its file was deleted meanwhile
         except BaseException as error:
             node.upload_failed, node.was_interrupted = True, isinstance(error, Interrupted)
+            self._catch_up(node)
             raise
         finally:
             node.io_lock.release()
 
     def _upload_locked(self, node: Node) -> None:
         assert node.spool is not None
-        generation, size, path = node.spool.generation, node.spool.size, node.path
+        generation, size = node.spool.generation, node.spool.size
         mtime = node.mtime if node.mtime is not None else int(self._clock())
-        self.send(node.spool, path, size, mtime)
+        path = self.send(node.spool, node.path, size, mtime, node=node)
         with node.lock:
+            old_path, had_old = node.remote_path, node.remote is not None
             node.spool.mark_clean(generation)
             node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
             node.is_unstored, node.upload_failed, node.was_interrupted = False, False, False
             late = node.mtime if node.mtime != mtime else None
+        if had_old and old_path != path:
+            self._card.remove_later(old_path)
         if late is not None:  # set while the upload was running
             self.set_time(path, Attributes(False, size, mtime), late)
+
+    def _catch_up(self, node: Node) -> None:
+        """The upload that was to bring a renamed file to its new path failed: rename what the printer has of it."""
+        if node.remote is not None and node.remote_path != node.path and not node.is_removed:
+            try:
+                self._card.rename(node.remote_path, node.path)
+                node.remote_path = node.path
+            except OSError as error:
+                logger.error("%s: is still called %s on the printer: %s", node.path, node.remote_path, error)
+
+    def send(self, spool: SpoolFile, path: str, size: int, mtime: int, *, node: Node | None = None) -> str:
+        """Store ``spool`` as ``path`` and let listings, times and caches know.
+
+        Returns the path that it got: that of ``node`` may change while the upload runs.
+        """
+        with self.transfers.running(path, size) as transfer, spool.reader() as source:
+            upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress)
+            if node is not None:
+                node.upload = upload
+            try:
+                self._card.store(upload)
+            finally:
+                if node is not None:
+                    node.upload = None
+        self._times.remember(upload.path, size, mtime)
+        self._blocks.forget(upload.path)
+        self._listings.apply(upload.path, Entry(paths.split(upload.path)[1], False, size, mtime))
+        return upload.path
 
     def touch(self, node: Node, mtime: int) -> None:
         """Set the time of an open file: with the upload that is owed, else at once."""
@@ -277,14 +339,6 @@ class OpenFiles:
             self._card.set_time(path, mtime)
         self._times.remember(path, attributes.size, mtime)
         self._listings.apply(path, Entry(paths.split(path)[1], attributes.is_dir, attributes.size, mtime))
-
-    def send(self, spool: SpoolFile, path: str, size: int, mtime: int) -> None:
-        """Store ``spool`` as ``path`` and let listings, times and caches know."""
-        with self.transfers.running(path, size) as transfer, spool.reader() as source:
-            self._card.store(source, path, size=size, mtime=mtime, on_progress=transfer.progress)
-        self._times.remember(path, size, mtime)
-        self._blocks.forget(path)
-        self._listings.apply(path, Entry(paths.split(path)[1], False, size, mtime))
 
     # --- changing sides (for renames; the caller holds io_lock) -------------------------------------
 
@@ -357,8 +411,13 @@ class OpenFiles:
         stamp = time.strftime("%Y-%m-%d %H.%M.%S", time.localtime(self._clock()))
         name = paths.split(node.path)[1]
         self._lost_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept = self._lost_folder / f"{stamp} {spool.file.name[:4]} {name}"[:200]
+        kept = self._lost_folder / f"{stamp} {spool.file.name[:4]} {_shortened(name)}"
         spool.move(kept)
         spool.close()
         logger.error("%s: was not stored on the printer; what was written is kept in %s", node.path, kept)
         self.transfers.kept(node.path, str(kept), "its upload failed")
+
+
+def _shortened(name: str) -> str:
+    """The end of ``name``, short enough to have a date put before it on any local disk."""
+    return os.fsencode(name)[-180:].decode("utf-8", "ignore")

@@ -23,6 +23,7 @@ from ..printer.entry import Entry
 from .attributes import Attributes
 from .blocks import BlockCache
 from .files import WRITES, OpenFiles
+from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .renames import Renames
@@ -30,7 +31,6 @@ from .times import TimeStore
 
 logger = logging.getLogger(__name__)
 
-CONTROL = "/.bambufs"
 _TRASH = ".Trash"
 _BLOCK_SIZE = 4096
 
@@ -91,6 +91,34 @@ class FileSystem:
         """Make sure that the printer lets us in. Raises what stands in the way."""
         self._card.connect()
 
+    def forget(self, path: str = paths.ROOT) -> None:
+        """Forget what is remembered of ``path`` and below, so that the printer is asked again."""
+        if path != paths.ROOT:
+            self._listings.forget(paths.parent(path))
+        self._listings.forget(path)
+        self._blocks.forget(path if path != paths.ROOT else "")
+
+    def transfers(self) -> str:
+        """The uploads that run, failed, or were put aside, as text."""
+        return self._files.transfers.report()
+
+    def statistics(self) -> dict[str, object]:
+        """Counters of every part, for whoever wants to know where time and memory go."""
+        return {
+            "family": self._card.family.name,
+            "sessions": self._card.pool.state,
+            "trouble": self._card.pool.breaker.reason,
+            "listings": {
+                "from_cache": self._listings.hits,
+                "asked": self._listings.misses,
+                "served_stale": self._listings.served_stale,
+            },
+            "uploads": self._files.transfers.uploads,
+            "bytes_uploaded": self._files.transfers.bytes_sent,
+            "bytes_cached": self._blocks.bytes_here,
+            "open_files": len(self._files.nodes),
+        }
+
     def close(self) -> None:
         """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow."""
         self._files.close()
@@ -110,14 +138,13 @@ class FileSystem:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    def getattr(self, path: str, fh: int | None = None) -> Attributes:
+    def getattr(self, path: str | None, fh: int | None = None) -> Attributes:
         """What is at ``path``, or behind the handle ``fh``; raises `FileNotFoundError`."""
-        node = self._files.nodes.handle(fh).node if fh is not None else self._files.nodes.at(path)
-        if node is not None:
-            return node.attributes
-        attributes = self._find(path)
+        if fh is not None:
+            return self._files.nodes.handle(fh).node.attributes
+        attributes = None if path is None else self._find(path)
         if attributes is None:
-            raise os_error(errno.ENOENT, path)
+            raise os_error(errno.ENOENT, path or "")
         return attributes
 
     def _find(self, path: str) -> Attributes | None:
@@ -195,12 +222,12 @@ class FileSystem:
         """Write all of ``data`` at ``offset``; returns its length."""
         return self._files.write(fh, data, offset)
 
-    def truncate(self, path: str, length: int, fh: int | None = None) -> None:
+    def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
         """Cut or extend a file. Without a handle on it the change is uploaded at once."""
-        self._check_writable(path)
-        if fh is not None:
-            self._files.truncate(self._files.nodes.handle(fh).node, length)
+        if fh is not None or path is None:
+            self._files.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
+        self._check_writable(path)
         number = self._files.open(path, os.O_WRONLY)
         try:
             node = self._files.nodes.handle(number).node
@@ -232,13 +259,20 @@ class FileSystem:
             raise os_error(errno.EROFS, path)
         self.getattr(path)
 
-    def utimens(self, path: str, mtime: int | None) -> None:
-        """Set the time of ``path``, in whole seconds; None leaves it. On the printer where it takes times."""
-        self.check_settable(path)
+    def utimens(self, path: str | None, mtime: int | None, fh: int | None = None) -> None:
+        """Set the time of ``path`` (or of the handle ``fh``), in whole seconds; None leaves it.
+
+        On the printer where it takes times, and remembered here.
+        """
+        if fh is not None or path is None:
+            node: Node | None = self._files.nodes.handle(fh or 0).node
+        else:
+            self.check_settable(path)
+            node = self._files.nodes.at(path)
         if mtime is None:
             return
-        node = self._files.nodes.at(path)
-        if node is not None:
+        if node is not None or path is None:
+            assert node is not None
             self._files.touch(node, mtime)
         elif paths.is_dot_path(path):
             self._overlay.set_time(path, mtime)
@@ -322,8 +356,6 @@ class FileSystem:
             raise os_error(errno.EROFS, path)
         if path == paths.ROOT:
             raise os_error(errno.EBUSY, path)
-        if path == CONTROL or paths.is_below(path, CONTROL):
-            raise os_error(errno.EPERM, path)
 
     def _check_new(self, path: str, *, besides: str | None = None) -> None:
         """Refuse a new name whose folder is missing, that the card cannot store, or that it takes for an existing one.
@@ -340,9 +372,9 @@ class FileSystem:
             paths.check_sendable(path)
             return
         paths.check_storable(path, longest_path=self._card.family.longest_path)
-        folded = name.casefold()
+        folded = paths.folded(name)
         for other in self._names_in(folder):
-            if other.casefold() == folded and paths.join(folder, other) not in (path, besides):
+            if paths.folded(other) == folded and paths.join(folder, other) not in (path, besides):
                 message = f"the card holds {other} already, and does not tell upper from lower case"
                 raise FileExistsError(errno.EEXIST, message, path)
 

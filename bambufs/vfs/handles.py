@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..errors import os_error
 from ..printer import paths
 from ..printer.entry import Entry
+from ..printer.upload import Upload
 from .attributes import Attributes
 from .blocks import RemoteFile
 from .spool import SpoolFile
@@ -25,8 +26,9 @@ class Node:
     local content once there is any; a clean file is read through ``blocks`` instead. ``mtime`` is the time it shall
     have, when that differs from the printer's. ``is_local`` marks one of the overlay, which is never uploaded,
     ``is_unstored`` one that was made or emptied by being opened, ``is_finished`` one that nobody has open any more.
-    ``io_lock`` is held while the content is being written, fetched for a change, uploaded or renamed; ``lock`` only to
-    decide together about ``mtime`` and whether an upload is still owed.
+    After a write that failed, ``write_error`` keeps the half-written content off the printer. ``upload`` is the one
+    that runs. ``io_lock`` is held while the content is being written, fetched for a change, uploaded or renamed;
+    ``lock`` only to decide together about ``mtime`` and whether an upload is still owed.
     """
 
     def __init__(self, path: str, remote: Entry | None = None, *, spool: SpoolFile | None = None) -> None:
@@ -40,6 +42,8 @@ class Node:
         self.is_unstored = False
         self.upload_failed = False
         self.was_interrupted = False
+        self.write_error: OSError | None = None
+        self.upload: Upload | None = None
         self.is_finished = False
         self.handles = 0
         self.io_lock = threading.Lock()

@@ -129,7 +129,7 @@ class ListingCache:
             cached = self._cache.get(folder)
             if cached is not None:
                 entries = _changed(cached.entries, {name: entry})
-                self._cache[folder] = _Listing(entries, cached.fresh_until)
+                self._keep_locked(folder, _Listing(entries, cached.fresh_until))
 
     def forget(self, folder: str = paths.ROOT) -> None:
         """Forget the listings of ``folder`` and of everything below it; those under way will not be kept."""

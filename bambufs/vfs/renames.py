@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from .. import interrupts
-from ..errors import os_error
+from ..errors import PrinterBusy, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.parts import new_part_path
@@ -72,6 +72,8 @@ class Renames:
 
     def _remove(self, node: Node) -> None:
         """Delete the name of an open file. Content that is still to be read moves to a hidden name on the printer."""
+        if node.upload is not None:
+            node.upload.call_off()
         with self._holding([node]):
             path = node.path
             if node.is_local:
@@ -109,6 +111,8 @@ class Renames:
 
     def _rename_file(self, old: str, new: str) -> None:
         node, target = self._files.nodes.at(old), self._files.nodes.at(new)
+        if node is not None and target is None and self._redirected(node, new):
+            return
         with self._holding([n for n in (node, target) if n is not None]):
             if node is None or node.remote is not None:
                 self._card.rename(old, new)
@@ -124,6 +128,29 @@ class Renames:
             if node is not None:
                 self._follow(node, new)
 
+    def _redirected(self, node: Node, new: str) -> bool:
+        """Rename a file whose upload is running, without waiting for its end; False when there is none, or it ends now.
+
+        What the printer holds of it is renamed at once where there is a second session, else when the upload is over.
+        """
+        upload, old = node.upload, node.path
+        has_old = node.remote is not None and node.remote_path == old
+        can_ask = self._card.family.max_sessions > 1
+
+        def rename_old() -> None:
+            if has_old and can_ask:
+                self._card.rename(old, new)
+                node.remote_path = new
+                self._times.renamed(old, new)
+
+        if upload is None or not upload.redirect(new, rename_old):
+            return False
+        self._files.nodes.move(node, new)
+        self._blocks.forget(old)
+        self._blocks.forget(new)
+        self._listings.apply(old, None)
+        return True
+
     def _follow(self, node: Node, path: str) -> None:
         self._files.nodes.move(node, path)
         if node.remote is not None:
@@ -134,6 +161,8 @@ class Renames:
 
     def _rename_folder(self, old: str, new: str) -> None:
         nodes = self._files.nodes.below(old)
+        if any(node.upload is not None for node in nodes):
+            raise PrinterBusy("a file in this folder is being uploaded; rename it when that is done", old)
         with self._holding(nodes):
             self._card.rename(old, new)
             for node in nodes:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..printer import paths
 from ..printer.entry import Entry
@@ -38,7 +38,7 @@ _RECENT = 120
 
 
 class _Known(NamedTuple):
-    """What is remembered of one file: ``listed`` is what a listing showed, None until one did; ``own`` that we set it."""
+    """What is remembered of a file: ``listed`` is what a listing showed, None until one did; ``own`` that we set it."""
 
     size: int
     mtime: int
@@ -172,10 +172,10 @@ class TimeStore:
             database.commit()
 
     def _of_folder(self, folder: str) -> dict[str, _Known]:
-        rows: list[tuple[bytes, int, int, int | None, int, int]] = []
+        rows: list[tuple[Any, ...]] = []
         with self._using() as database:
             rows = database.execute(_OF_FOLDER, (os.fsencode(folder),)).fetchall()
-        return {os.fsdecode(name): _Known(*rest) for name, *rest in rows}
+        return {os.fsdecode(row[0]): _Known(*row[1:]) for row in rows}
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
