@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 141
     except (UsageError, OSError) as error:
         told = explained(error)
-        print(f"bambufs: {told.message}", file=sys.stderr)
+        sys.stderr.write(f"bambufs: {told.message}\n")
         return told.exit_code
     except KeyboardInterrupt:
         return 130

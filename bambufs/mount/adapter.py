@@ -92,10 +92,11 @@ class Adapter:
 
     def _tell(self, error: OSError) -> None:
         """Log what the owner of the printer should know, each sentence at most every half minute."""
-        is_worth_telling = isinstance(error, PrinterError) or error.errno in (errno.ENOSPC, errno.EIO)
+        says_more = error.strerror != os.strerror(error.errno or 0) and not isinstance(error, FileNotFoundError)
+        is_worth_telling = says_more or error.errno in (errno.ENOSPC, errno.EIO)
         if not is_worth_telling or isinstance(error, Interrupted):
             return
-        sentence = str(error)
+        sentence = str(error) if isinstance(error, PrinterError) else f"{error.filename}: {error.strerror}"
         now = time.monotonic()
         with self._lock:
             self._told = {text: at for text, at in self._told.items() if now - at < _QUIET_SECONDS}

@@ -140,6 +140,8 @@ class _Fuse2:
         """Mount and serve; see `Library`."""
         adapter.attach(_signals(self._fuse))
         options = {"big_writes": True, "atomic_o_trunc": True, "nonempty": True, **options}
+        # Here the kernel would go on showing a size that a killed writer never got to the printer.
+        options["attr_timeout"] = 0
         for unknown in ("max_threads", "max_idle_threads"):
             options.pop(unknown)
         return _served(lambda: self._class(_CallableOperations(adapter), mountpoint, encoding=_CODEC, **options))
@@ -210,6 +212,8 @@ def choose(wanted: str | None = None) -> Library:
     """The library ``wanted`` (``fuse2`` or ``fuse3``), or the best there is; raises `UsageError` when there is none."""
     if not os.path.exists("/dev/fuse"):
         raise UsageError("this machine has no /dev/fuse; load the kernel's fuse module: modprobe fuse", EXIT_NO_FUSE)
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise UsageError("you may not use /dev/fuse; as root: chmod 666 /dev/fuse, or mount as root", EXIT_NO_FUSE)
     found = available()
     if wanted is not None and wanted not in found:
         raise UsageError(f"{wanted} is not installed here; there is: {', '.join(found) or 'neither'}", EXIT_NO_FUSE)

@@ -70,7 +70,10 @@ def unmount(place: Path) -> None:
     if done.returncode == 0:
         return
     if "busy" in done.stderr:
-        raise _unfit(f"a program still uses something in {place}; close it and try again (find it: fuser -vm {place})")
+        raise _unfit(
+            f"a program still uses something in {place}, perhaps a terminal that stands in it (cd elsewhere); "
+            f"close it and try again (fuser -vm {place} lists them)"
+        )
     raise _unfit(f"{place} cannot be unmounted: {done.stderr.strip() or 'for a reason that was not told'}")
 
 

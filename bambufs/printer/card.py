@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TypeVar
 
 from .. import interrupts
-from ..errors import CardRefused, ConnectionDropped, InvalidName, NotSupported, PrinterTimeout
+from ..errors import CardRefused, ConnectionDropped, InvalidName, NotSupported, PrinterError, PrinterTimeout, again
 from . import paths
 from .entry import Entry
 from .family import ESP32, Family
@@ -228,7 +228,9 @@ class Card:
             upload.check()
             self._leftovers.note(upload.part)
             self._carry_out(upload)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, PrinterError) and error.path == upload.part:
+                error.path = upload.path  # our part file's name says nothing to the user
             self._janitor.give(lambda: self._tidy_after(upload), f"tidying up after {upload.path}")
             raise
         finally:
@@ -241,8 +243,8 @@ class Card:
                 upload.send(session)
                 upload.publish(session, self._try_set_time)
         except (ConnectionDropped, PrinterTimeout) as lost:
-            logger.warning("%s; looking at what arrived", lost)
-            arrived = self.size(upload.part)
+            logger.warning("%s: %s; looking at what arrived", upload.path, lost.message)
+            arrived = self._arrived(upload, lost)
             with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
                 if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
                     upload.move.finish(session)  # it was lost after the renaming had taken effect
@@ -250,6 +252,13 @@ class Card:
                 if arrived != upload.size:
                     upload.send(session)
                 upload.publish(session, self._try_set_time)
+
+    def _arrived(self, upload: Upload, lost: PrinterError) -> int | None:
+        """The size of the part file, None without one; when that cannot be asked, what was ``lost`` counts."""
+        try:
+            return self.size(upload.part)
+        except PrinterError as error:
+            raise again(lost) from error
 
     def _has(self, session: FtpsSession, path: str, size: int) -> bool:
         try:
@@ -278,7 +287,8 @@ class Card:
             session.set_time(path, mtime)
         except CardRefused as refusal:
             if self._sets_time is None:
-                logger.info("this printer keeps no times (%s); they are remembered on this computer", refusal.reply)
+                logger.info("this printer keeps no times; they are remembered on this computer")
+                logger.debug("its answer to MDTM was: %s", refusal.reply)
                 self._sets_time = False
             return False
         self._sets_time = True

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bambufs import interrupts
 from bambufs.errors import ConnectionDropped, PrinterBusy, PrinterError, PrinterTimeout, PrintRefused
 from bambufs.printer import codes
 from bambufs.printer.exchange import Ack, Exchange, blames_authorisation
@@ -140,13 +141,17 @@ class Ledger:
     # -- waiting -----------------------------------------------------------------------------------
 
     def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until ``condition()`` holds, at most ``timeout`` seconds; returns whether it does."""
+        """Wait until ``condition()`` holds, at most ``timeout`` seconds; returns whether it does.
+
+        Raises `Interrupted`.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             while not condition():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
+                interrupts.check()
                 # Looks again also without being told: some conditions come true by waiting.
                 self._changed.wait(min(left, _LOOK_AGAIN))
             return True

@@ -212,6 +212,9 @@ class PrinterLink:
         ack = self.request(payload, timeout)
         if not ack.is_success:
             raise PrinterError(f"The printer refused to {command.strip().lower()}. {refusal(ack.reason, ack.error)}")
+        outcome = self.outcome
+        if payload == command_payload("stop") and outcome is not None and not outcome.is_settled:
+            self._ledger.step(PrintOutcome.stopped)
         return ack
 
     def start_print(self, job: PrintJob, timeout: float = 10.0) -> PrintOutcome:

@@ -87,6 +87,11 @@ class PrintOutcome:
         """The printer has answered no."""
         return replace(self, phase=Phase.REFUSED, detail=reason) if self.phase in _WAITING else self
 
+    def stopped(self) -> PrintOutcome:
+        """The printer was told to stop, and has agreed."""
+        detail = "It was stopped before it had started."
+        return replace(self, phase=Phase.FAILED, detail=detail) if self.phase in _WAITING else self
+
     def unanswered(self) -> PrintOutcome:
         """The connection ended, or the wait for an answer did, and nobody knows whether it arrived."""
         return replace(self, phase=Phase.UNKNOWN) if self.phase is Phase.SENT else self

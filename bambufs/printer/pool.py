@@ -187,8 +187,8 @@ class SessionPool(Generic[SessionT]):
         try:
             yield session
             keep = True
-        except PrinterError as error:
-            keep = error.answered
+        except OSError as error:
+            keep = _was_answered(error)
             if isinstance(error, (PrinterTimeout, ConnectionDropped)):
                 self.forget_idle()  # what broke this session has most likely broken its siblings
             raise
@@ -317,3 +317,9 @@ class SessionPool(Generic[SessionT]):
             self._lent -= 1
             self._lent_bulk -= bulk
             self._condition.notify_all()
+
+
+def _was_answered(error: OSError) -> bool:
+    """Whether the printer answered: the error says so itself, or was made of an answer."""
+    known = error if isinstance(error, PrinterError) else error.__cause__
+    return isinstance(known, PrinterError) and known.answered

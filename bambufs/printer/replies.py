@@ -27,7 +27,10 @@ from ..errors import (
 )
 
 _FULL = "the printer's card is full; delete something (old timelapses are often the biggest) and copy again"
-_CODE = "check it on the printer's screen (Settings, LAN only mode); it changes when that mode is switched"
+_CODE = (
+    "check it on the printer's screen (Settings, LAN only mode). It changes when that mode is switched; then give "
+    "bambufs the new one and mount again"
+)
 
 
 @contextmanager
@@ -67,8 +70,8 @@ def connecting(host: str, port: int, *, reached: bool = False) -> Iterator[None]
     except TimeoutError as late:
         if reached:
             raise PrinterSilent(
-                f"the printer at {host} accepts the connection but does not answer; another program "
-                "(Bambu Studio, Home Assistant, another mount) probably holds its only connection"
+                f"the printer at {host} accepts the connection but does not answer; it hangs, or another program "
+                "(Bambu Studio, Home Assistant, another mount) holds its only connection"
             ) from late
         raise PrinterUnreachable(f"no printer answers at {host}; is it switched on and in this network?") from late
     except (ftplib.Error, EOFError) as broken:
@@ -110,7 +113,7 @@ def _of_reply(reply: str, path: str | None, storing: bool) -> PrinterError:
 def _brief(error: BaseException) -> str:
     """A few words for an error of the network, free of Python's own jargon."""
     if isinstance(error, ssl.SSLError):
-        return (getattr(error, "reason", None) or "TLS failed").replace("_", " ").lower()
+        return (getattr(error, "reason", None) or "it hung up").replace("_", " ").lower()
     if isinstance(error, EOFError):
         return "it hung up"
     if isinstance(error, OSError) and error.strerror:

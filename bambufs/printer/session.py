@@ -228,7 +228,18 @@ class FtpsSession:
             return None
 
     def rename(self, old: str, new: str) -> None:
-        """Rename a file or folder; over an existing file only where the family does that."""
+        """Rename a file or folder; over an existing file only where the family does that.
+
+        In one round trip where the family pipelines: without an RNFR that was accepted, RNTO only gets a 503.
+        """
+        if self.family.pipelines:
+            with translating(old):
+                self._ftp.send(self._ftp.encoded(f"RNFR {old}") + self._ftp.encoded(f"RNTO {new}"))
+                accepted, renamed = self._ftp.getmultiline(), self._ftp.getmultiline()
+                _check_reply(accepted, "350")
+            with translating(new):
+                _check_reply(renamed, "250")
+            return
         with translating(old):
             self._ftp.sendcmd(f"RNFR {old}")
         with translating(new):
@@ -305,3 +316,9 @@ class FtpsSession:
         if not self._ftp.wait_for_input(self._timeouts.final_reply):
             raise PrinterTimeout("the printer took all the data but did not confirm it in time")
         self._ftp.voidresp()
+
+
+def _check_reply(reply: str, expected: str) -> None:
+    """Raise what `ftplib` raises for a reply other than ``expected``."""
+    if not reply.startswith(expected):
+        raise ftplib.error_perm(reply) if reply.startswith("5") else ftplib.error_temp(reply)

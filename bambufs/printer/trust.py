@@ -18,12 +18,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from ..errors import CertificateRefused
 
 logger = logging.getLogger(__name__)
 
 MODES = ("first-use", "ca", "none")
+
+Context: TypeAlias = ssl.SSLContext
 
 
 def make_context(ca_file: Path | None = None) -> ssl.SSLContext:

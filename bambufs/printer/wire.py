@@ -6,6 +6,7 @@ Ctrl-C gets through, and has a deadline. The data connection resumes the control
 
 from __future__ import annotations
 
+import errno
 import ftplib
 import os
 import select
@@ -69,6 +70,8 @@ def _connect(connection: socket.socket, address: object, seconds: float) -> None
     connection.setblocking(False)
     deadline = time.monotonic() + seconds
     code = connection.connect_ex(address)  # type: ignore[arg-type]
+    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+        raise OSError(code, os.strerror(code))
     while not is_ready(connection, interrupts.STEP, to_send=True):
         interrupts.check()
         if time.monotonic() >= deadline:

@@ -205,6 +205,8 @@ class RemoteFile:
             missing = self._ranges.first_missing(offset, end)
             if missing is not None:
                 return missing
+        if not self.users:
+            return None
         return self._ranges.first_missing(self._next_expected, self._ahead_to)
 
     def _fetch_from(self, start: int) -> None:
@@ -231,13 +233,13 @@ class RemoteFile:
             try:
                 self._spool.fill(block, position)
             except OSError as full:
-                message = "the disk of this computer is full; make room in (or choose with --cache-dir)"
+                message = "this computer's disk is full; make room there, or choose another folder with --cache-dir"
                 raise OSError(full.errno, message, str(self._spool.file.parent)) from full
 
     def _goes_on(self, position: int, began: float) -> bool:
         """Whether the transfer that stands at ``position`` should go on; waits for the next read a little."""
         with self._condition:
-            if self._is_closed or (not self.users and not self._wanted):
+            if self._is_closed or not self.users:
                 return False
             if not self._source.can_start_anywhere:
                 return True
@@ -279,6 +281,7 @@ class BlockCache:
         if spool.size != entry.size or entry.size > self._max_bytes // 4:
             spool.discard()
             return
+        spool.move(self._folder / spool.file.name)
         file = self.borrow(path, entry)
         file.fill_from(spool)
         self.give_back(file)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import interrupts
-from ..errors import CalledOff, Interrupted, again, os_error
+from ..errors import CalledOff, Interrupted, PrinterError, again, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
@@ -29,7 +29,7 @@ from .blocks import BlockCache
 from .handles import Node, NodeTable
 from .listings import ListingCache
 from .overlay import Overlay
-from .spool import SpoolFile
+from .spool import Content, SpoolFile
 from .times import TimeStore
 from .transfers import Transfers
 
@@ -92,7 +92,7 @@ class OpenFiles:
         with self._create_lock:
             if self.nodes.at(path) is None:
                 is_local = paths.is_dot_path(path)
-                spool = self._overlay.create(path) if is_local else SpoolFile.new(self._spool_folder)
+                spool = self._overlay.create(path) if is_local else self._new_spool(path)
                 node = Node(path, spool=spool)
                 node.is_local, node.is_unstored = is_local, not is_local
                 node.mtime = int(self._clock())
@@ -161,7 +161,7 @@ class OpenFiles:
         try:
             yield
             node.mtime = int(self._clock())
-            node.upload_failed = node.was_interrupted = False
+            node.upload_error, node.was_interrupted = None, False
         except OSError as error:
             node.write_error = error
             raise
@@ -179,7 +179,7 @@ class OpenFiles:
             try:
                 change()
             except OSError as again_full:
-                message = "the disk of this computer is full; make room in (or choose with --cache-dir)"
+                message = "this computer's disk is full; make room there, or choose another folder with --cache-dir"
                 raise OSError(again_full.errno, message, str(self._spool_folder)) from again_full
 
     def _borrow_blocks(self, node: Node) -> None:
@@ -191,7 +191,7 @@ class OpenFiles:
         """The node's spool file, made now with the first ``keep`` bytes of what the printer holds. Holds io_lock."""
         if node.spool is not None:
             return node.spool
-        spool = SpoolFile.new(self._spool_folder)
+        spool = self._new_spool(node.path)
         try:
             if keep and node.remote is not None:
                 blocks = node.blocks or self._blocks.borrow(node.remote_path, node.remote)
@@ -203,6 +203,9 @@ class OpenFiles:
         node.spool = spool
         self._give_back_blocks(node)
         return spool
+
+    def _new_spool(self, path: str) -> SpoolFile:
+        return SpoolFile(self._spool_folder / _spool_name(path), create=True)
 
     def _give_back_blocks(self, node: Node) -> None:
         if node.blocks is not None:
@@ -249,9 +252,9 @@ class OpenFiles:
             logger.warning("%s: the program that wrote it was stopped; the printer keeps what it had", node.path)
         elif node.write_error is not None and node.owes_upload:
             is_wanted = False
-            reason = node.write_error
+            reason = node.write_error.strerror
             logger.warning("%s: could not be written whole (%s); the printer keeps what it had", node.path, reason)
-        elif node.owes_upload and not node.upload_failed:
+        elif node.owes_upload and node.upload_error is None:
             self._upload_at_last(node)
         if self.nodes.drop(node):
             self._finish(node, is_wanted=is_wanted)
@@ -259,8 +262,8 @@ class OpenFiles:
     def _upload_at_last(self, node: Node) -> None:
         try:
             self.upload(node)
-        except OSError as error:
-            logger.error("%s: could not be stored on the printer: %s", node.path, error)
+        except OSError:
+            logger.debug("%s: could not be stored at last", node.path, exc_info=True)
 
     def upload(self, node: Node) -> None:
         """Store the node's content on the printer. Raises why that failed; the content stays in its spool file."""
@@ -268,12 +271,14 @@ class OpenFiles:
         try:
             if node.write_error is not None:
                 raise again(node.write_error)
+            if node.was_interrupted:
+                raise Interrupted("storing this file was interrupted; write it again to store it", node.path)
             if node.owes_upload:
                 self._upload_locked(node)
         except CalledOff:
             return  # its file was deleted meanwhile
         except BaseException as error:
-            node.upload_failed, node.was_interrupted = True, isinstance(error, Interrupted)
+            node.upload_error, node.was_interrupted = error, isinstance(error, Interrupted)
             self._catch_up(node)
             raise
         finally:
@@ -288,7 +293,7 @@ class OpenFiles:
             old_path, had_old = node.remote_path, node.remote is not None
             node.spool.mark_clean(generation)
             node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
-            node.is_unstored, node.upload_failed, node.was_interrupted = False, False, False
+            node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
             late = node.mtime if node.mtime != mtime else None
         if had_old and old_path != path:
             self._card.remove_later(old_path)
@@ -304,7 +309,7 @@ class OpenFiles:
             except OSError as error:
                 logger.error("%s: is still called %s on the printer: %s", node.path, node.remote_path, error)
 
-    def send(self, spool: SpoolFile, path: str, size: int, mtime: int, *, node: Node | None = None) -> str:
+    def send(self, spool: Content, path: str, size: int, mtime: int, *, node: Node | None = None) -> str:
         """Store ``spool`` as ``path`` and let listings, times and caches know.
 
         Returns the path that it got: that of ``node`` may change while the upload runs.
@@ -346,7 +351,7 @@ class OpenFiles:
         """The overlay's ``node`` was just stored on the printer as ``path``: from now on it is an ordinary file."""
         assert node.spool is not None
         node.spool.mark_clean(generation)
-        node.spool.move(self._spool_folder / secrets.token_hex(8))
+        node.spool.move(self._spool_folder / _spool_name(path))
         node.is_local = False
         node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
         node.mtime = mtime
@@ -364,7 +369,7 @@ class OpenFiles:
 
     def copy_of(self, node: Node) -> SpoolFile:
         """A new spool file with all of the node's content."""
-        copy = SpoolFile.new(self._spool_folder)
+        copy = self._new_spool(node.path)
         try:
             if node.spool is not None:
                 with node.spool.reader() as source:
@@ -409,15 +414,17 @@ class OpenFiles:
     def _put_aside(self, node: Node, spool: SpoolFile) -> None:
         """The upload failed and the program has gone: keep the content where the user can find it."""
         stamp = time.strftime("%Y-%m-%d %H.%M.%S", time.localtime(self._clock()))
-        name = paths.split(node.path)[1]
         self._lost_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept = self._lost_folder / f"{stamp} {spool.file.name[:4]} {_shortened(name)}"
+        kept = self._lost_folder / f"{stamp} {_spool_name(node.path)}"
         spool.move(kept)
         spool.close()
-        logger.error("%s: was not stored on the printer; what was written is kept in %s", node.path, kept)
-        self.transfers.kept(node.path, str(kept), "its upload failed")
+        error = node.upload_error
+        reason = error.message if isinstance(error, PrinterError) else str(error or "its upload failed")
+        logger.error("%s: was not stored on the printer; what was written is kept in %s. %s", node.path, kept, reason)
+        self.transfers.kept(node.path, str(kept), reason)
 
 
-def _shortened(name: str) -> str:
-    """The end of ``name``, short enough to have a date put before it on any local disk."""
-    return os.fsencode(name)[-180:].decode("utf-8", "ignore")
+def _spool_name(path: str) -> str:
+    """A name for the local content of ``path`` that is unique, and tells a person whose it is."""
+    name = os.fsencode(paths.split(path)[1])[-180:].decode("utf-8", "ignore")
+    return f"{secrets.token_hex(3)} {name}"

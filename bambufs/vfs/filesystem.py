@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InvalidName, os_error
+from ..errors import InvalidName, PrinterBusy, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
@@ -27,6 +27,7 @@ from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .renames import Renames
+from .spool import Content
 from .times import TimeStore
 
 logger = logging.getLogger(__name__)
@@ -253,6 +254,29 @@ class FileSystem:
         """The last descriptor of an opening is gone."""
         self._files.release(fh)
 
+    def settle(self, path: str) -> None:
+        """See that the printer has all of the file ``path``: finish an upload that is owed.
+
+        Raises `PrinterBusy` while a program still writes to it, and why the upload failed.
+        """
+        node = self._files.nodes.at(path)
+        if node is None or not node.owes_upload:
+            return
+        if self._files.nodes.is_being_written(node):
+            raise PrinterBusy("A program is still writing to this file. Try again when it is done.", path)
+        self._files.upload(node)
+
+    def store(self, content: Content, path: str) -> None:
+        """Store ``content`` as the new file ``path``, whole or not at all.
+
+        Raises `FileExistsError` when the card holds that name, in whichever case, EROFS, and why storing failed.
+        """
+        self._check_writable(path)
+        if self._find(path) is not None:
+            raise os_error(errno.EEXIST, path)
+        self._check_new(path)
+        self._files.send(content, path, content.size, int(self._clock()))
+
     def check_settable(self, path: str) -> None:
         """Whether attributes of ``path`` could be set, had a card any; raises `FileNotFoundError`, EROFS."""
         if self._settings.read_only:
@@ -293,8 +317,10 @@ class FileSystem:
         if self._renames.is_hiding(new):
             self._renames.hide(old, new)
             return
+        if paths.is_below(new, old):
+            raise InvalidName("a folder cannot be moved into itself", new)
         if target is not None:
-            _check_replaceable(old, source, new, target, replace)
+            _check_replaceable(source, new, target, replace)
             if old == new:
                 return
         else:
@@ -384,7 +410,7 @@ class FileSystem:
 
     def _warn_of_ghost_print(self, path: str) -> None:
         """P1 and A1 models may print a 3MF in the root by themselves at power-up (maziggy/bambuddy#374)."""
-        is_risky = paths.parent(path) == paths.ROOT and path.lower().endswith(".3mf")
+        is_risky = paths.parent(path) == paths.ROOT and path.lower().endswith(".3mf") and not paths.is_dot_path(path)
         if is_risky and self._card.family.name == "ESP32" and not self._warned_root.is_set():
             self._warned_root.set()
             logger.warning(
@@ -394,15 +420,13 @@ class FileSystem:
             )
 
 
-def _check_replaceable(old: str, source: Attributes, new: str, target: Attributes, replace: bool) -> None:
+def _check_replaceable(source: Attributes, new: str, target: Attributes, replace: bool) -> None:
     if not replace:
         raise os_error(errno.EEXIST, new)
     if target.is_dir and not source.is_dir:
         raise os_error(errno.EISDIR, new)
     if source.is_dir and not target.is_dir:
         raise os_error(errno.ENOTDIR, new)
-    if paths.is_below(new, old):
-        raise InvalidName("a folder cannot be moved into itself", new)
 
 
 def _emptied(folder: Path) -> Path:
@@ -421,4 +445,8 @@ def _rescued(folder: Path, lost: Path) -> Path:
         kept = lost / f"unfinished {file.name}"
         file.replace(kept)
         logger.warning("a file was being written when the last mount ended; it is kept in %s", kept)
+    kept_files = [file.stat().st_size for file in lost.iterdir()] if lost.is_dir() else []
+    if kept_files:
+        count, size = len(kept_files), sum(kept_files) / 1e6
+        logger.info("%d files (%.1f MB) that did not reach the printer are kept in %s", count, size, lost)
     return folder

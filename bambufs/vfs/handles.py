@@ -40,7 +40,7 @@ class Node:
         self.is_local = False
         self.is_removed = False
         self.is_unstored = False
-        self.upload_failed = False
+        self.upload_error: BaseException | None = None
         self.was_interrupted = False
         self.write_error: OSError | None = None
         self.upload: Upload | None = None
@@ -120,6 +120,11 @@ class NodeTable:
             number = next(self._numbers)
             self._handles[number] = Handle(node, writes)
             return number
+
+    def is_being_written(self, node: Node) -> bool:
+        """Whether somebody has ``node`` open for writing."""
+        with self._lock:
+            return any(handle.writes for handle in self._handles.values() if handle.node is node)
 
     def release(self, number: int) -> Handle:
         """Take the handle away; its node stays until `drop`."""

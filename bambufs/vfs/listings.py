@@ -30,6 +30,7 @@ PATIENCE = 30.0
 PATIENCE_WITH_STALE = 2.0
 """Seconds to wait for a fresh listing when an old one could be shown instead."""
 
+SESSION_PATIENCE = 5.0
 SESSION_PATIENCE_WITH_STALE = 0.3
 """Seconds of those to wait for a session, which an upload to a one-connection printer may hold for minutes."""
 
@@ -145,7 +146,7 @@ class ListingCache:
         flight = self._flights.get(folder)
         if flight is None:
             flight = self._flights[folder] = _Flight()
-            patience = SESSION_PATIENCE_WITH_STALE if has_stale else PATIENCE
+            patience = SESSION_PATIENCE_WITH_STALE if has_stale else SESSION_PATIENCE
             threading.Thread(
                 target=self._fly, args=(folder, flight, patience), name="bambufs-list", daemon=True
             ).start()

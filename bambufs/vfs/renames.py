@@ -111,9 +111,11 @@ class Renames:
 
     def _rename_file(self, old: str, new: str) -> None:
         node, target = self._files.nodes.at(old), self._files.nodes.at(new)
-        if node is not None and target is None and self._redirected(node, new):
+        if target is not None:
+            self._replace(target)
+        elif node is not None and self._redirected(node, new):
             return
-        with self._holding([n for n in (node, target) if n is not None]):
+        with self._holding([n for n in (node,) if n is not None]):
             if node is None or node.remote is not None:
                 self._card.rename(old, new)
                 self._times.renamed(old, new)
@@ -123,10 +125,21 @@ class Renames:
                 self._listings.apply(old, None)
                 if entry is not None:
                     self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
-            if target is not None:
-                self._files.nodes.detach(target)
+            elif target is None:
+                self._inherit(node, new)
             if node is not None:
                 self._follow(node, new)
+
+    def _replace(self, target: Node) -> None:
+        """An open file is being replaced: those who have it open go on with the content that they opened."""
+        self._remove(target)
+        self._files.nodes.detach(target)
+
+    def _inherit(self, node: Node, path: str) -> None:
+        """A file that was never stored replaces ``path``, which stays on the printer until then: it is now its own."""
+        entry = self._listings.lookup(path)
+        if entry is not None and not entry.is_dir:
+            node.remote, node.remote_path = entry, path
 
     def _redirected(self, node: Node, new: str) -> bool:
         """Rename a file whose upload is running, without waiting for its end; False when there is none, or it ends now.
@@ -197,12 +210,12 @@ class Renames:
         target = self._files.nodes.at(new)
         assert node.spool is not None
         try:
-            with self._holding([n for n in (node, target) if n is not None]):
+            with self._holding([node]):
                 generation, size = node.spool.generation, node.spool.size
                 mtime = node.attributes.mtime
-                self._files.send(node.spool, new, size, mtime)
                 if target is not None:
-                    self._files.nodes.detach(target)
+                    self._replace(target)
+                self._files.send(node.spool, new, size, mtime)
                 self._files.become_visible(node, new, size, mtime, generation)
         finally:
             if open_node is None and node.is_local and node.spool is not None:

@@ -9,7 +9,18 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+
+
+class Content(Protocol):
+    """Something whole that can be stored: a `SpoolFile`, or a file of this computer."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def reader(self) -> BinaryIO:
+        """A new file object at the start, which the caller closes."""
 
 
 class SpoolFile:
@@ -39,6 +50,11 @@ class SpoolFile:
     def size(self) -> int:
         """Its size in bytes."""
         return os.fstat(self._fd).st_size
+
+    @property
+    def modified(self) -> float:
+        """When it changed last, in seconds since the epoch."""
+        return os.fstat(self._fd).st_mtime
 
     def read(self, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end of the file."""

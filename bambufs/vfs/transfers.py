@@ -88,4 +88,6 @@ class Transfers:
         lines = [f"sending  {t.path}  {t.summary(now)}" for t in running]
         lines += [f"failed   {t.path}  {t.error}" for t in failed]
         lines += [f"kept     {k.path}  its content is in {k.file} ({k.reason})" for k in kept]
+        if not lines:
+            return "No upload is running, and none has failed.\n"
         return "".join(line + "\n" for line in lines)
