@@ -11,7 +11,7 @@ SOAK_SECONDS ?= 900
 PACKAGE := setup.cfg setup.py bambufs/__init__.py
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517
 
-.PHONY: help demo test test-all lint types bench soak deps clean
+.PHONY: help device demo test test-all lint types bench soak deps clean
 
 help:
 	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
@@ -24,17 +24,17 @@ help:
 	@echo "clean      remove what the above made"
 
 # Without a terminal nobody can try anything: one round of it, then the end.
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo device
 	@if [ -t 0 ]; then once=; else once=--once; fi; \
 	exec $(BIN)/bambufs demo $$once $(if $(FAMILY),--family $(FAMILY))
 
-test: $(VENV)/.test
+test: $(VENV)/.test device
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test device
 	@.ci/every-python $(ARGS)
 
-soak: $(VENV)/.test
+soak: $(VENV)/.test device
 	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout $(SOAK_SECONDS) $(ARGS)
 
 lint: $(VENV)/.test
@@ -43,22 +43,25 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	@$(BIN)/mypy
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test device
 	@.ci/packages bench
 	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
 
-deps: $(VENV)/.test
+deps: $(VENV)/.test device
+
+device:
+	@.ci/packages device
 
 # The stamps lie inside the virtual environment, so that they go with it.
 $(VENV)/.demo: $(PACKAGE) .ci/packages
 	@PYTHON=$(PYTHON) .ci/packages run
-	@$(MAKE) --no-print-directory $(BIN)/python
+	@$(MAKE) -s $(BIN)/python
 	@$(PIP) -e '.[fuse3,demo]'
 	@touch $@
 
 $(VENV)/.test: $(PACKAGE) .ci/packages
 	@PYTHON=$(PYTHON) .ci/packages test
-	@$(MAKE) --no-print-directory $(BIN)/python
+	@$(MAKE) -s $(BIN)/python
 	@$(PIP) -e '.[test,lint]'
 	@touch $@ $(VENV)/.demo
 

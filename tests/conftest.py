@@ -1,0 +1,89 @@
+"""What holds for every test: nothing is left behind, nothing hangs, and a failure shows the mounts' logs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import leaks, mounting
+from tests.support.waiting import wait_until
+
+# Shorter than pytest's own limit, which cannot end a test that waits inside the kernel.
+_STUCK_AFTER = 100.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail at the end if mounts, processes or threads of the tests are still there."""
+    folder, mark = tmp_path_factory.getbasetemp().resolve(), uuid.uuid4().hex
+    known = set(threading.enumerate())
+    with pytest.MonkeyPatch.context() as patch:
+        _keep_temporary_files_in(folder / "tmp", patch)
+        patch.setenv(leaks.MARK, mark)
+        yield
+    left = _left(folder, mark, known)
+    leaks.clear_away(folder, mark)
+    assert not left, f"the tests left behind: {left}"
+
+
+def _keep_temporary_files_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    patch.setenv("TMPDIR", str(folder))
+    patch.setattr(tempfile, "tempdir", str(folder))
+
+
+def _left(folder: Path, mark: str, known: set[threading.Thread]) -> list[str]:
+    def now() -> list[str]:
+        processes = [f"process {pid}: {command}" for pid, command in leaks.marked_processes(mark).items()]
+        threads = [f"thread {name}" for name in leaks.other_threads(known)]
+        return [f"mount {point}" for point in leaks.mounts_below(folder)] + processes + threads
+
+    try:  # what was told to end may take a moment
+        wait_until(lambda: not now(), "mounts, processes and threads to go", seconds=5)
+    except TimeoutError:
+        return now()
+    return []
+
+
+@pytest.fixture(autouse=True)
+def nothing_hangs() -> Iterator[None]:
+    """Abort all mounts when a test takes too long, so that it fails instead of hanging for ever."""
+    if not mounting.LIVE:
+        yield
+        return
+    watch = threading.Timer(_STUCK_AFTER, mounting.abort_all)
+    watch.daemon = True
+    watch.start()
+    yield
+    watch.cancel()
+    watch.join()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failure what the mounts said during the test."""
+    report = yield
+    if call.when == "setup":
+        item.stash[_LOG_STARTS] = {mount: _size(mount) for mount in mounting.LIVE}
+    if report.failed:
+        starts = item.stash.get(_LOG_STARTS, {})
+        for mount in mounting.LIVE:
+            said = mount.log_file.read_bytes()[starts.get(mount, 0) :].decode(errors="replace")
+            if said:
+                report.sections.append((f"log of {mount.path}", said[-20000:]))
+    return report
+
+
+def _size(mount: mounting.Mounted) -> int:
+    return os.path.getsize(mount.log_file)
+
+
+_LOG_STARTS = pytest.StashKey[dict[mounting.Mounted, int]]()

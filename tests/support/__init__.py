@@ -1,0 +1,1 @@
+"""Servers, links and mounts that the tests run against; nothing here imports the driver."""

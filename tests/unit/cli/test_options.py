@@ -1,0 +1,76 @@
+"""The options behind -o."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bambufs.cli.options import MountOptions, parse_options
+from bambufs.errors import UsageError
+
+
+def test_nothing_leaves_the_defaults() -> None:
+    assert parse_options([]) == MountOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("ro", "read_only", True),
+        ("retry", "retry", True),
+        ("allow_other", "allow_other", True),
+        ("nonempty", "nonempty", True),
+        ("uid=1000", "uid", 1000),
+        ("gid=100", "gid", 100),
+        ("umask=077", "umask", 0o077),
+        ("sessions=2", "sessions", 2),
+        ("cache_size=500M", "cache_size", 500 * 10**6),
+        ("tls_ca=/etc/ca.pem", "tls_ca", Path("/etc/ca.pem")),
+        ("fuse=2", "fuse", "fuse2"),
+        ("fuse=3", "fuse", "fuse3"),
+    ],
+)
+def test_option_is_read(text: str, name: str, value: object) -> None:
+    assert getattr(parse_options([text]), name) == value
+
+
+def test_options_may_stand_in_one_list() -> None:
+    options = parse_options(["ro,uid=5", " retry "])
+    assert (options.read_only, options.uid, options.retry) == (True, 5, True)
+
+
+def test_last_of_two_counts() -> None:
+    assert parse_options(["uid=1,uid=2"]).uid == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        "rw,_netdev,noauto,user,nofail,defaults",
+        "x-systemd.automount,x-gvfs-show",
+        "comment=mine",
+        "nosuid,nodev,noexec,relatime",
+    ],
+)
+def test_option_of_fstab_has_no_effect(text: str) -> None:
+    assert parse_options([text]) == MountOptions()
+
+
+@pytest.mark.parametrize("text", ["bogus", "bogus=1", "ro=1", "uid", "fuse=4", "RO", "cache_size"])
+def test_unknown_option_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match=f"-o {text}: no such option"):
+        parse_options([text])
+
+
+@pytest.mark.parametrize("text", ["uid=me", "gid=", "sessions=many", "umask=999"])
+def test_what_is_no_number_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="is no number"):
+        parse_options([text])
+
+
+def test_what_is_no_size_is_told() -> None:
+    with pytest.raises(UsageError, match="is no size"):
+        parse_options(["cache_size=big"])

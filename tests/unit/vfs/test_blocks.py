@@ -1,0 +1,483 @@
+"""The parts of remote files that have been fetched, over a source that counts its transfers."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bambufs import interrupts
+from bambufs.errors import ConnectionDropped, Interrupted, PrinterTimeout, PrinterUnreachable
+from bambufs.printer.entry import Entry
+from bambufs.vfs import blocks
+from bambufs.vfs.blocks import BlockCache, RemoteFile, Source
+from bambufs.vfs.spool import SpoolFile
+from tests.support.waiting import wait_until
+
+MEGABYTE = 1_000_000
+CONTENT = b"".join(number.to_bytes(4, "big") for number in range(2 * MEGABYTE))
+ENTRY = Entry("x", False, len(CONTENT), 1_000_000_000)
+
+
+class Printer:
+    """Files, and what of them was sent."""
+
+    def __init__(self) -> None:
+        self.content = CONTENT
+        self.can_start_anywhere, self.is_wanted = True, False
+        self.transfers: list[tuple[str, int]] = []
+        self.sent = 0
+        self.ended = 0
+        self.errors: list[BaseException | None] = []
+        self.break_after: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @contextmanager
+    def open_read(self, path: str, offset: int, length: int) -> Iterator[Transfer]:
+        self.transfers.append((path, offset))
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
+        try:
+            yield Transfer(self, offset, self.break_after.pop(0) if self.break_after else None)
+        finally:
+            self.ended += 1
+
+
+class Transfer:
+    """Content on its way; it breaks off after some bytes if it is told to."""
+
+    def __init__(self, printer: Printer, offset: int, break_after: int | None) -> None:
+        self._printer, self._offset, self._left = printer, offset, break_after
+
+    def read(self, size: int) -> bytes:
+        if not self._printer.gate.wait(20):
+            raise AssertionError("the gate stayed shut")
+        if self._left is not None:
+            size = min(size, self._left)
+            self._left -= size
+            if not size:
+                raise ConnectionDropped("the printer ended the file early", "/x")
+        block = self._printer.content[self._offset : self._offset + size]
+        self._offset += len(block)
+        self._printer.sent += len(block)
+        return block
+
+
+@pytest.fixture
+def printer() -> Printer:
+    return Printer()
+
+
+@pytest.fixture
+def cache(printer: Printer, tmp_path: Path) -> Iterator[BlockCache]:
+    (tmp_path / "blocks").mkdir()
+    cache = BlockCache(cast(Source, printer), tmp_path / "blocks", max_bytes=20 * MEGABYTE)
+    yield cache
+    printer.gate.set()
+    cache.close()
+    wait_until(lambda: not fetching(), "the fetching to end")
+
+
+@pytest.fixture
+def file(cache: BlockCache) -> RemoteFile:
+    return cache.borrow("/x", ENTRY)
+
+
+def fetching() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "bambufs-fetch"]
+
+
+def at_rest() -> None:
+    """Wait until nothing is being fetched."""
+    wait_until(lambda: not fetching(), "the fetching to end")
+
+
+def read_all(file: RemoteFile, step: int = 131072) -> bytes:
+    """The whole file, as a program reads it."""
+    return b"".join(file.read(step, offset) for offset in range(0, file.size, step))
+
+
+# --- what is read -----------------------------------------------------------------------------------
+
+
+def test_opening_costs_nothing(file: RemoteFile, printer: Printer) -> None:
+    assert printer.transfers == []
+
+
+@pytest.mark.parametrize("offset", [0, 1, 65535, 65536, 3 * MEGABYTE, len(CONTENT) - 5])
+def test_content_is_that_of_the_printer(file: RemoteFile, offset: int) -> None:
+    assert file.read(1000, offset) == CONTENT[offset : offset + 1000]
+
+
+@pytest.mark.parametrize("offset", [len(CONTENT), len(CONTENT) + 1, 10**12])
+def test_nothing_is_behind_the_end(file: RemoteFile, printer: Printer, offset: int) -> None:
+    assert file.read(1000, offset) == b""
+    assert printer.transfers == []
+
+
+def test_empty_file_costs_nothing(cache: BlockCache, printer: Printer) -> None:
+    assert cache.borrow("/empty", ENTRY._replace(size=0)).read(1000, 0) == b""
+    assert printer.transfers == []
+
+
+def test_reading_in_order_is_one_transfer(file: RemoteFile, printer: Printer) -> None:
+    assert read_all(file) == CONTENT
+    assert printer.transfers == [("/x", 0)]
+
+
+def test_nothing_is_fetched_twice(file: RemoteFile, printer: Printer) -> None:
+    read_all(file)
+    read_all(file)
+    assert printer.sent == len(CONTENT)
+
+
+def test_first_read_fetches_little_more_than_it_needs(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    at_rest()
+    assert printer.sent <= 512 * 1024
+
+
+def test_read_at_the_end_fetches_the_end_only(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, len(CONTENT) - 4096)
+    at_rest()
+    assert (printer.transfers, printer.sent) == ([("/x", len(CONTENT) - 4096)], 4096)
+
+
+def test_far_jump_is_a_new_transfer(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    file.read(4096, 5 * MEGABYTE)
+    assert [offset for _, offset in printer.transfers] == [0, 5 * MEGABYTE]
+
+
+def test_short_gap_is_read_over(file: RemoteFile, printer: Printer) -> None:
+    file.read(131072, 0)
+    file.read(131072, 131072 + 100_000)
+    assert len(printer.transfers) == 1
+
+
+def test_jump_back_to_what_is_here_costs_nothing(file: RemoteFile, printer: Printer) -> None:
+    read_all(file)
+    file.read(4096, 0)
+    assert len(printer.transfers) == 1
+
+
+def test_hole_between_two_reads_is_filled(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 5 * MEGABYTE)
+    assert read_all(file) == CONTENT
+
+
+def test_reading_stops_when_nobody_reads_on(
+    file: RemoteFile, printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "LINGER", 0.05)
+    file.read(4096, 0)
+    at_rest()
+    assert printer.ended == 1
+
+
+def test_transfer_makes_way_when_others_wait(
+    file: RemoteFile, printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "TURN", 0.002)
+    printer.is_wanted = True
+    assert read_all(file) == CONTENT
+    assert len(printer.transfers) > 1
+
+
+# --- printers that cannot start in the middle ---------------------------------------------------------
+
+
+def test_without_rest_the_whole_file_is_fetched_once(file: RemoteFile, printer: Printer) -> None:
+    printer.can_start_anywhere = False
+    assert file.read(4096, 5 * MEGABYTE) == CONTENT[5 * MEGABYTE :][:4096]
+    assert read_all(file) == CONTENT
+    assert (printer.transfers, printer.sent) == ([("/x", 0)], len(CONTENT))
+
+
+def test_without_rest_a_broken_transfer_begins_anew(file: RemoteFile, printer: Printer) -> None:
+    printer.can_start_anywhere = False
+    printer.break_after = [MEGABYTE]
+    assert read_all(file) == CONTENT
+    assert [offset for _, offset in printer.transfers] == [0, 0]
+
+
+def test_missing_rest_that_is_learnt_in_between_is_heeded(file: RemoteFile, printer: Printer) -> None:
+    printer.errors = [ConnectionDropped("this printer cannot start in the middle of a file")]
+    file.read(4096, 5 * MEGABYTE)
+    assert len(printer.transfers) == 2
+
+
+# --- failures ---------------------------------------------------------------------------------------
+
+
+def test_broken_transfer_goes_on_where_it_was(file: RemoteFile, printer: Printer) -> None:
+    printer.break_after = [MEGABYTE]
+    assert read_all(file) == CONTENT
+    assert [offset for _, offset in printer.transfers] == [0, MEGABYTE]
+
+
+def test_transfer_that_brings_something_each_time_is_never_given_up(file: RemoteFile, printer: Printer) -> None:
+    printer.break_after = [MEGABYTE] * 6
+    assert read_all(file) == CONTENT
+
+
+def test_file_that_ends_early_is_an_error(file: RemoteFile, printer: Printer) -> None:
+    printer.break_after = [1000, 0, 0]
+    with pytest.raises(ConnectionDropped, match="early"):
+        file.read(65536, 0)
+
+
+@pytest.mark.parametrize("error", [PrinterUnreachable("away"), PrinterTimeout("late")], ids=repr)
+def test_error_is_the_readers(file: RemoteFile, printer: Printer, error: OSError) -> None:
+    printer.errors = [error]
+    with pytest.raises(type(error)):
+        file.read(4096, 0)
+
+
+def test_missing_file_is_told(file: RemoteFile, printer: Printer) -> None:
+    printer.errors = [FileNotFoundError(errno.ENOENT, "The printer has no such file any more", "/x")]
+    with pytest.raises(FileNotFoundError):
+        file.read(4096, 0)
+
+
+def test_fault_of_our_own_is_logged_and_told(
+    file: RemoteFile, printer: Printer, caplog: pytest.LogCaptureFixture
+) -> None:
+    printer.errors = [KeyError("x"), KeyError("x")]
+    with pytest.raises(ConnectionDropped):
+        file.read(4096, 0)
+    assert "KeyError" in caplog.text
+
+
+def test_next_read_tries_again(file: RemoteFile, printer: Printer) -> None:
+    printer.errors = [PrinterUnreachable("away")]
+    with pytest.raises(PrinterUnreachable):
+        file.read(4096, 0)
+    assert file.read(4096, 0) == CONTENT[:4096]
+
+
+def test_every_reader_gets_an_error_of_his_own(file: RemoteFile, printer: Printer) -> None:
+    printer.errors = [PrinterUnreachable("away")] * 2
+    errors = []
+    for _ in range(2):
+        with pytest.raises(PrinterUnreachable) as raised:
+            file.read(4096, 0)
+        errors.append(raised.value)
+    assert errors[0] is not errors[1]
+
+
+def test_reader_can_be_interrupted(file: RemoteFile, printer: Printer) -> None:
+    printer.gate.clear()
+    with interrupts.watched(lambda: True), pytest.raises(Interrupted):
+        file.read(4096, 0)
+
+
+def test_closing_does_not_let_readers_wait(
+    cache: BlockCache, file: RemoteFile, printer: Printer
+) -> None:
+    printer.gate.clear()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(file.read, 4096, 0)
+        wait_until(lambda: printer.transfers, "the transfer to begin")
+        cache.close()
+        assert isinstance(reading.exception(10), ConnectionDropped)
+
+
+# --- many readers -----------------------------------------------------------------------------------
+
+
+def test_readers_of_one_file_share_one_transfer(cache: BlockCache, printer: Printer) -> None:
+    files = [cache.borrow("/x", ENTRY) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(read_all, files)) == [CONTENT] * 4
+    assert printer.sent <= len(CONTENT) * 1.2
+
+
+def test_readers_at_both_ends_are_both_served(file: RemoteFile) -> None:
+    steps = range(0, MEGABYTE, 65536)
+    with ThreadPoolExecutor(2) as threads:
+        front = threads.submit(lambda: b"".join(file.read(65536, at) for at in steps))
+        back = threads.submit(lambda: b"".join(file.read(65536, 7 * MEGABYTE + at) for at in steps))
+        length = len(steps) * 65536
+        assert front.result(20) == CONTENT[:length]
+        assert back.result(20) == CONTENT[7 * MEGABYTE :][:length]
+
+
+def test_another_version_is_another_file(cache: BlockCache, printer: Printer) -> None:
+    old = cache.borrow("/x", ENTRY)
+    read_all(old)
+    printer.content = bytes(len(CONTENT))
+    assert cache.borrow("/x", ENTRY._replace(mtime=ENTRY.mtime + 60)).read(4, 8) == bytes(4)
+    assert old.read(4, 8) == CONTENT[8:12]
+
+
+# --- what is kept -----------------------------------------------------------------------------------
+
+
+def test_file_given_back_is_kept(cache: BlockCache, file: RemoteFile, printer: Printer) -> None:
+    read_all(file)
+    cache.give_back(file)
+    assert cache.borrow("/x", ENTRY) is file
+
+
+def test_transfer_ends_when_nobody_uses_its_file(cache: BlockCache, file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    cache.give_back(file)
+    at_rest()
+    assert printer.ended == 1
+
+
+def test_file_unused_longest_goes_first(cache: BlockCache, tmp_path: Path) -> None:
+    for path in ("/1", "/2", "/3"):
+        file = cache.borrow(path, ENTRY)
+        read_all(file)
+        cache.give_back(file)
+    assert cache.bytes_here == 2 * len(CONTENT)
+    at_rest()
+    assert len(list((tmp_path / "blocks").iterdir())) == 2
+
+
+def test_file_in_use_is_not_dropped(cache: BlockCache) -> None:
+    files = [cache.borrow(path, ENTRY) for path in ("/1", "/2", "/3")]
+    for file in files:
+        read_all(file)
+    cache.give_back(files[2])
+    assert files[0].read(4, 8) == CONTENT[8:12]
+
+
+def test_forgotten_file_is_fetched_anew(cache: BlockCache, file: RemoteFile, printer: Printer) -> None:
+    read_all(file)
+    cache.give_back(file)
+    cache.forget("/x")
+    assert cache.borrow("/x", ENTRY) is not file
+    assert cache.bytes_here == 0
+
+
+def test_forgetting_a_folder_forgets_what_is_below(cache: BlockCache) -> None:
+    file = cache.borrow("/a/b/x", ENTRY)
+    read_all(file)
+    cache.give_back(file)
+    cache.forget("/a")
+    assert cache.bytes_here == 0
+
+
+def test_forgetting_a_folder_spares_one_with_a_longer_name(cache: BlockCache) -> None:
+    file = cache.borrow("/ab/x", ENTRY)
+    read_all(file)
+    cache.give_back(file)
+    cache.forget("/a")
+    assert cache.bytes_here == len(CONTENT)
+
+
+def test_file_forgotten_in_use_serves_on(cache: BlockCache, file: RemoteFile) -> None:
+    cache.forget("/x")
+    assert file.read(4, 8) == CONTENT[8:12]
+
+
+def test_file_forgotten_in_use_is_deleted_when_given_back(
+    cache: BlockCache, file: RemoteFile, tmp_path: Path
+) -> None:
+    read_all(file)
+    at_rest()
+    cache.forget("/x")
+    cache.give_back(file)
+    assert list((tmp_path / "blocks").iterdir()) == []
+
+
+def test_moved_file_is_fetched_under_its_new_name(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    file.moved("/y")
+    file.read(4096, 5 * MEGABYTE)
+    assert printer.transfers[-1] == ("/y", 5 * MEGABYTE)
+
+
+def test_full_local_disk_is_made_room_on(cache: BlockCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = cache.borrow("/old", ENTRY)
+    read_all(old)
+    cache.give_back(old)
+    at_rest()
+    file = cache.borrow("/x", ENTRY)
+    fill, is_full = SpoolFile.fill, itertools.chain([True], itertools.repeat(False))
+
+    def full_once(spool: SpoolFile, data: bytes, offset: int) -> None:
+        if next(is_full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fill(spool, data, offset)
+
+    monkeypatch.setattr(SpoolFile, "fill", full_once)
+    assert file.read(4, 8) == CONTENT[8:12]
+    assert cache.bytes_here < len(CONTENT)
+
+
+def test_full_local_disk_is_told(file: RemoteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(spool: SpoolFile, data: bytes, offset: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SpoolFile, "fill", full)
+    with pytest.raises(OSError, match="disk is full") as told:
+        file.read(4096, 0)
+    assert told.value.errno == errno.ENOSPC
+
+
+# --- content that was just uploaded -------------------------------------------------------------------
+
+
+def uploaded(tmp_path: Path, content: bytes) -> SpoolFile:
+    spool = SpoolFile.new(tmp_path)
+    spool.write(content, 0)
+    return spool
+
+
+def test_uploaded_content_need_not_be_fetched(cache: BlockCache, printer: Printer, tmp_path: Path) -> None:
+    entry = ENTRY._replace(size=6)
+    cache.adopt("/x", entry, uploaded(tmp_path, b"benchy"))
+    assert cache.borrow("/x", entry).read(100, 0) == b"benchy"
+    assert printer.transfers == []
+
+
+def test_uploaded_content_of_another_size_is_not_kept(cache: BlockCache, tmp_path: Path) -> None:
+    spool = uploaded(tmp_path, b"benchy")
+    cache.adopt("/x", ENTRY, spool)
+    assert (cache.bytes_here, spool.file.exists()) == (0, False)
+
+
+def test_uploaded_content_that_would_fill_the_cache_is_not_kept(cache: BlockCache, tmp_path: Path) -> None:
+    entry = ENTRY._replace(size=6 * MEGABYTE)
+    cache.adopt("/x", entry, uploaded(tmp_path, bytes(6 * MEGABYTE)))
+    assert cache.bytes_here == 0
+
+
+def test_whole_content_is_copied_for_a_change(file: RemoteFile, tmp_path: Path) -> None:
+    target = SpoolFile.new(tmp_path)
+    file.copy_to(target, len(CONTENT))
+    assert target.read(len(CONTENT), 0) == CONTENT
+    assert not target.is_dirty
+    target.close()
+
+
+def test_beginning_is_copied_for_a_truncated_file(file: RemoteFile, printer: Printer, tmp_path: Path) -> None:
+    target = SpoolFile.new(tmp_path)
+    file.copy_to(target, 1000)
+    assert target.size == 1000
+    at_rest()
+    assert printer.sent < MEGABYTE
+    target.close()
+
+
+def test_closed_cache_leaves_nothing_on_the_disk(cache: BlockCache, file: RemoteFile, tmp_path: Path) -> None:
+    read_all(file)
+    began = time.monotonic()
+    cache.close()
+    at_rest()
+    assert list((tmp_path / "blocks").iterdir()) == []
+    assert time.monotonic() - began < 5
