@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import interrupts
@@ -109,7 +109,7 @@ class OpenFiles:
         if node is not None:
             return node
         if paths.is_dot_path(path):
-            return self._local_node(path)
+            return self.local_node(path)
         entry = self._listings.lookup(path)
         if entry is None:
             raise os_error(errno.ENOENT, path)
@@ -117,7 +117,8 @@ class OpenFiles:
             raise os_error(errno.EISDIR, path)
         return Node(path, entry)
 
-    def _local_node(self, path: str) -> Node:
+    def local_node(self, path: str) -> Node:
+        """A new node for what the overlay keeps at ``path``; raises `FileNotFoundError`, `IsADirectoryError`."""
         attributes = self._overlay.attributes(path)
         node = Node(path, spool=self._overlay.open(path))
         node.is_local = True
@@ -237,17 +238,33 @@ class OpenFiles:
         handle = self.nodes.release(number)
         node = handle.node
         if not node.handles:
-            self.end(node, is_wanted=not handle.is_cut_off)
+            node.is_abandoned = handle.is_cut_off
+            self.end(node)
+
+    @contextmanager
+    def pinned(self, *wanted: str) -> Iterator[list[Node | None]]:
+        """The open nodes at the ``wanted`` paths (None where there is none), none of which ends during the block.
+
+        The kernel releases files in its own time, so that one just closed may still be ending.
+        """
+        nodes = [self.nodes.pin(path) for path in wanted]
+        try:
+            yield nodes
+        finally:
+            for node in nodes:
+                if node is not None and self.nodes.unpin(node):
+                    self.end(node)
 
     def close(self) -> None:
         """Treat every file as released."""
         for node in self.nodes.all():
-            node.handles = 0
-            self.end(node, is_wanted=True)
+            node.handles = node.pins = 0
+            self.end(node)
 
-    def end(self, node: Node, *, is_wanted: bool = True) -> None:
+    def end(self, node: Node) -> None:
         """Nobody has ``node`` open any more: store what it owes, and give back, keep or put aside its content."""
-        if not is_wanted or node.was_interrupted:
+        is_wanted = True
+        if node.owes_upload and (node.is_abandoned or node.was_interrupted):
             is_wanted = False
             logger.warning("%s: the program that wrote it was stopped; the printer keeps what it had", node.path)
         elif node.write_error is not None and node.owes_upload:
@@ -256,8 +273,16 @@ class OpenFiles:
             logger.warning("%s: could not be written whole (%s); the printer keeps what it had", node.path, reason)
         elif node.owes_upload and node.upload_error is None:
             self._upload_at_last(node)
+        elif node.is_local and node.spool is not None:
+            self._keep_time(node.spool, node.mtime)
         if self.nodes.drop(node):
             self._finish(node, is_wanted=is_wanted)
+
+    def _keep_time(self, spool: SpoolFile, mtime: int | None) -> None:
+        """Give an overlay's file its time while the node still stands for it; afterwards others may set it."""
+        if mtime is not None:
+            with suppress(FileNotFoundError):
+                os.utime(spool.file, (mtime, mtime))
 
     def _upload_at_last(self, node: Node) -> None:
         try:
@@ -391,13 +416,13 @@ class OpenFiles:
     def _finish(self, node: Node, *, is_wanted: bool) -> None:
         """Nobody has it open any more: give back or keep its content."""
         self._give_back_blocks(node)
-        spool, node.spool = node.spool, None
+        spool = node.take_spool()
         if node.is_removed and node.remote is not None and node.remote_path != node.path:
             self._card.remove_later(node.remote_path)
         if spool is None:
             return
         if node.is_local:
-            self._finish_local(node, spool)
+            spool.close()
         elif node.is_removed or (node.owes_upload_of(spool) and not is_wanted):
             spool.discard()
         elif node.owes_upload_of(spool):
@@ -405,11 +430,6 @@ class OpenFiles:
         else:
             assert node.remote is not None
             self._blocks.adopt(node.remote_path, node.remote, spool)
-
-    def _finish_local(self, node: Node, spool: SpoolFile) -> None:
-        spool.close()
-        if not node.is_removed and node.mtime is not None and spool.file.exists():
-            os.utime(spool.file, (node.mtime, node.mtime))
 
     def _put_aside(self, node: Node, spool: SpoolFile) -> None:
         """The upload failed and the program has gone: keep the content where the user can find it."""

@@ -23,7 +23,6 @@ from ..printer.entry import Entry
 from .attributes import Attributes
 from .blocks import BlockCache
 from .files import WRITES, OpenFiles
-from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .renames import Renames
@@ -151,7 +150,9 @@ class FileSystem:
     def _find(self, path: str) -> Attributes | None:
         node = self._files.nodes.at(path)
         if node is not None:
-            return node.attributes
+            attributes = node.attributes
+            if not node.is_finished:
+                return attributes
         if paths.is_dot_path(path):
             return self._overlay.attributes(path)
         if path == paths.ROOT:
@@ -179,8 +180,9 @@ class FileSystem:
                 found[name] = local
         for node in self._files.nodes.in_folder(path):
             name = paths.split(node.path)[1]
-            if not name.startswith(Renames.HIDDEN_PREFIX):
-                found[name] = node.attributes
+            attributes = node.attributes
+            if not name.startswith(Renames.HIDDEN_PREFIX) and not node.is_finished:
+                found[name] = attributes
         return sorted(found.items())
 
     def access(self, path: str, mode: int) -> None:
@@ -259,12 +261,12 @@ class FileSystem:
 
         Raises `PrinterBusy` while a program still writes to it, and why the upload failed.
         """
-        node = self._files.nodes.at(path)
-        if node is None or not node.owes_upload:
-            return
-        if self._files.nodes.is_being_written(node):
-            raise PrinterBusy("A program is still writing to this file. Try again when it is done.", path)
-        self._files.upload(node)
+        with self._files.pinned(path) as (node,):
+            if node is None or not node.owes_upload:
+                return
+            if self._files.nodes.is_being_written(node):
+                raise PrinterBusy("A program is still writing to this file. Try again when it is done.", path)
+            self._files.upload(node)
 
     def store(self, content: Content, path: str) -> None:
         """Store ``content`` as the new file ``path``, whole or not at all.
@@ -289,16 +291,17 @@ class FileSystem:
         On the printer where it takes times, and remembered here.
         """
         if fh is not None or path is None:
-            node: Node | None = self._files.nodes.handle(fh or 0).node
-        else:
-            self.check_settable(path)
-            node = self._files.nodes.at(path)
+            if mtime is not None:
+                self._files.touch(self._files.nodes.handle(fh or 0).node, mtime)
+            return
+        self.check_settable(path)
         if mtime is None:
             return
-        if node is not None or path is None:
-            assert node is not None
-            self._files.touch(node, mtime)
-        elif paths.is_dot_path(path):
+        with self._files.pinned(path) as (node,):
+            if node is not None:
+                self._files.touch(node, mtime)
+                return
+        if paths.is_dot_path(path):
             self._overlay.set_time(path, mtime)
         elif path != paths.ROOT:
             attributes = self.getattr(path)

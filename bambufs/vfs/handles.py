@@ -25,7 +25,8 @@ class Node:
     ``remote`` is what the printer holds of it, at ``remote_path``; None when it holds nothing yet. ``spool`` is the
     local content once there is any; a clean file is read through ``blocks`` instead. ``mtime`` is the time it shall
     have, when that differs from the printer's. ``is_local`` marks one of the overlay, which is never uploaded,
-    ``is_unstored`` one that was made or emptied by being opened, ``is_finished`` one that nobody has open any more.
+    ``is_unstored`` one that was made or emptied by being opened, ``is_abandoned`` one whose writer was killed,
+    ``is_finished`` one that nobody has open or pinned any more.
     After a write that failed, ``write_error`` keeps the half-written content off the printer. ``upload`` is the one
     that runs. ``io_lock`` is held while the content is being written, fetched for a change, uploaded or renamed;
     ``lock`` only to decide together about ``mtime`` and whether an upload is still owed.
@@ -45,9 +46,10 @@ class Node:
         self.write_error: OSError | None = None
         self.upload: Upload | None = None
         self.is_finished = False
-        self.handles = 0
+        self.handles = self.pins = 0
+        self.is_abandoned = False
         self.io_lock = threading.Lock()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<Node {self.path!r} handles={self.handles}{' owes' if self.owes_upload else ''}>"
@@ -68,10 +70,17 @@ class Node:
 
     @property
     def attributes(self) -> Attributes:
-        """Its size and time as of now."""
-        size = self.spool.size if self.spool is not None else self.remote.size if self.remote else 0
-        mtime = self.mtime if self.mtime is not None else self.remote.mtime if self.remote else 0
-        return Attributes(False, size, mtime)
+        """Its size and time as of now; of no use once it is finished."""
+        with self.lock:
+            size = self.spool.size if self.spool is not None else self.remote.size if self.remote else 0
+            mtime = self.mtime if self.mtime is not None else self.remote.mtime if self.remote else 0
+            return Attributes(False, size, mtime)
+
+    def take_spool(self) -> SpoolFile | None:
+        """Its spool file, which it has no more."""
+        with self.lock:
+            spool, self.spool = self.spool, None
+            return spool
 
 
 @dataclass(eq=False)
@@ -134,14 +143,28 @@ class NodeTable:
             return handle
 
     def drop(self, node: Node) -> bool:
-        """Forget ``node`` if nobody has it open; returns whether it did."""
+        """Forget ``node`` if nobody has it open or pinned; returns whether it did, which is true only once."""
         with self._lock:
-            if node.handles:
+            if node.handles or node.pins or node.is_finished:
                 return False
             if self._nodes.get(node.path) is node:
                 del self._nodes[node.path]
             node.is_finished = True
             return True
+
+    def pin(self, path: str) -> Node | None:
+        """The open node at ``path``, kept from being finished until `unpin`; None when there is none."""
+        with self._lock:
+            node = self._nodes.get(path)
+            if node is not None:
+                node.pins += 1
+            return node
+
+    def unpin(self, node: Node) -> bool:
+        """End a `pin`; returns whether nobody has the node open or pinned any more, so that it is to be ended."""
+        with self._lock:
+            node.pins -= 1
+            return not node.handles and not node.pins
 
     def detach(self, node: Node) -> None:
         """Take ``node`` off its path: it was deleted, and lives on for those who have it open."""
@@ -156,7 +179,7 @@ class NodeTable:
             if self._nodes.get(node.path) is node:
                 del self._nodes[node.path]
             node.path = path
-            if node.handles:
+            if node.handles or node.pins:
                 self._nodes[path] = node
 
     def below(self, folder: str) -> list[Node]:

@@ -49,22 +49,22 @@ class Renames:
 
     def hide(self, old: str, new: str) -> None:
         """Delete the open file at ``old``; it goes on under the name ``new``, which only its openers know."""
-        node = self._files.nodes.at(old)
-        if node is None:
-            self.unlink(old)
-            return
-        self._remove(node)
-        self._files.nodes.move(node, new)
+        with self._files.pinned(old) as (node,):
+            if node is not None:
+                self._remove(node)
+                self._files.nodes.move(node, new)
+                return
+        self.unlink(old)
 
     def unlink(self, path: str) -> None:
         """Delete the file at ``path``; those who have it open go on using it."""
-        node = self._files.nodes.at(path)
-        if node is not None:
-            was_hidden = node.is_removed
-            if not was_hidden:
-                self._remove(node)
-            self._files.nodes.detach(node)
-        elif paths.is_dot_path(path):
+        with self._files.pinned(path) as (node,):
+            if node is not None:
+                if not node.is_removed:
+                    self._remove(node)
+                self._files.nodes.detach(node)
+                return
+        if paths.is_dot_path(path):
             self._overlay.unlink(path)
         else:
             self._card.delete(path)
@@ -96,21 +96,23 @@ class Renames:
         from_overlay, to_overlay = paths.is_dot_path(old), paths.is_dot_path(new)
         if from_overlay != to_overlay and is_dir:
             raise os_error(errno.EXDEV, new)  # `mv` then copies
-        if from_overlay and to_overlay:
-            self._within_overlay(old, new)
-        elif from_overlay:
-            self._publish(old, new)
-        elif to_overlay:
+        if to_overlay and not from_overlay:
             self._withdraw(old, new)
-        elif is_dir:
-            self._rename_folder(old, new)
-        else:
-            self._rename_file(old, new)
+            return
+        below = [node.path for node in self._files.nodes.below(old)] if is_dir else []
+        with self._files.pinned(old, new, *below) as (node, target, *inside):
+            if from_overlay and to_overlay:
+                self._within_overlay(old, new, [n for n in (node, *inside) if n is not None], target)
+            elif from_overlay:
+                self._publish(old, new, node, target)
+            elif is_dir:
+                self._rename_folder(old, new, [n for n in inside if n is not None])
+            else:
+                self._rename_file(old, new, node, target)
 
     # --- the kinds of rename ----------------------------------------------------------------------
 
-    def _rename_file(self, old: str, new: str) -> None:
-        node, target = self._files.nodes.at(old), self._files.nodes.at(new)
+    def _rename_file(self, old: str, new: str, node: Node | None, target: Node | None) -> None:
         if target is not None:
             self._replace(target)
         elif node is not None and self._redirected(node, new):
@@ -172,8 +174,7 @@ class Renames:
         if node.blocks is not None:
             node.blocks.moved(path)
 
-    def _rename_folder(self, old: str, new: str) -> None:
-        nodes = self._files.nodes.below(old)
+    def _rename_folder(self, old: str, new: str, nodes: list[Node]) -> None:
         if any(node.upload is not None for node in nodes):
             raise PrinterBusy("a file in this folder is being uploaded; rename it when that is done", old)
         with self._holding(nodes):
@@ -190,10 +191,7 @@ class Renames:
             if entry is not None:
                 self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
 
-    def _within_overlay(self, old: str, new: str) -> None:
-        node, target = self._files.nodes.at(old), self._files.nodes.at(new)
-        nodes = [node] if node is not None else []
-        nodes += self._files.nodes.below(old)
+    def _within_overlay(self, old: str, new: str, nodes: list[Node], target: Node | None) -> None:
         with self._holding(nodes):
             self._overlay.rename(old, new)
             if target is not None:
@@ -203,11 +201,9 @@ class Renames:
                 if moving.spool is not None:
                     moving.spool.file = self._overlay.local(moving.path)
 
-    def _publish(self, old: str, new: str) -> None:
+    def _publish(self, old: str, new: str, open_node: Node | None, target: Node | None) -> None:
         """A dot name becomes visible: upload it. When that fails, it stays what and where it was."""
-        open_node = self._files.nodes.at(old)
-        node = open_node or self._files.at(old)
-        target = self._files.nodes.at(new)
+        node = open_node or self._files.local_node(old)
         assert node.spool is not None
         try:
             with self._holding([node]):

@@ -557,3 +557,30 @@ def test_name_that_the_card_cannot_store_is_refused_without_asking(
     with pytest.raises(InvalidName):
         act(fs)
     assert printer.verbs[before:] == []
+
+
+# --- files that are just being closed: the kernel releases them in its own time -----------------------
+
+
+def test_dot_file_that_is_released_while_its_rename_uploads_is_stored(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.create(DOT, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    fs.flush(number)
+    with ThreadPoolExecutor() as pool, printer.gate("STOR") as gate:
+        rename = pool.submit(fs.rename, DOT, NEW)
+        assert gate.reached.wait(5)
+        fs.release(number)
+        gate.release()
+        rename.result(5)
+    assert (printer.files[NEW], read(fs, NEW), exists(fs, DOT)) == (b"new content", b"new content", False)
+
+
+def test_time_set_just_after_a_dot_file_was_released_stays(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.create(DOT, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    fs.flush(number)
+    fs.release(number)
+    fs.utimens(DOT, EXACT)
+    assert fs.getattr(DOT).mtime == EXACT
+    fs.rename(DOT, NEW)
+    assert fs.getattr(NEW).mtime == EXACT
