@@ -147,6 +147,7 @@ class Channel:
 
     def secure(self, context: ssl.SSLContext, *, require_reuse: bool) -> None:
         """Do the TLS handshake; raises `NotResumed`, or `OSError` when it fails."""
+        self._socket.getpeername()  # raises when the client has reset it; wrap_socket would then leak the socket
         self._socket = secured = context.wrap_socket(
             self._socket, server_side=True, suppress_ragged_eofs=False, do_handshake_on_connect=False
         )

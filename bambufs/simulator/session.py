@@ -132,6 +132,9 @@ class Session:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
+        channel, self.channel = self.channel, None
+        if channel is not None:  # the session ended in the middle of a transfer
+            channel.close()
         self.drop_port()
         if isinstance(self._socket, ssl.SSLSocket):
             with contextlib.suppress(OSError, ValueError):
@@ -144,6 +147,7 @@ class Session:
     def _secure(self) -> None:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(_HANDSHAKE_TIMEOUT)
+        self._socket.getpeername()  # raises when the client has reset it; wrap_socket would then leak the socket
         self._socket = secured = self.context.wrap_socket(
             self._socket, server_side=True, do_handshake_on_connect=False
         )

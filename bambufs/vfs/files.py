@@ -433,14 +433,18 @@ class OpenFiles:
 
     def _put_aside(self, node: Node, spool: SpoolFile) -> None:
         """The upload failed and the program has gone: keep the content where the user can find it."""
+        error = node.upload_error
+        reason = error.message if isinstance(error, PrinterError) else str(error or "its upload failed")
+        if not spool.size:
+            logger.error("%s: the empty file was not stored on the printer: %s", node.path, reason)
+            spool.discard()
+            return
         stamp = time.strftime("%Y-%m-%d %H.%M.%S", time.localtime(self._clock()))
         self._lost_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = self._lost_folder / f"{stamp} {_spool_name(node.path)}"
         spool.move(kept)
         spool.close()
-        error = node.upload_error
-        reason = error.message if isinstance(error, PrinterError) else str(error or "its upload failed")
-        logger.error("%s: was not stored on the printer; what was written is kept in %s. %s", node.path, kept, reason)
+        logger.error("%s: was not stored on the printer (%s); what was written is kept in %s", node.path, reason, kept)
         self.transfers.kept(node.path, str(kept), reason)
 
 

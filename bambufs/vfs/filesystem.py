@@ -368,7 +368,8 @@ class FileSystem:
         if paths.is_dot_path(path):
             self._overlay.remove_folder(path)
             return
-        if self._files.nodes.in_folder(path) or not self._overlay.has_only_junk(path):
+        being_made = any(not node.is_removed and not node.is_local for node in self._files.nodes.in_folder(path))
+        if being_made or not self._overlay.has_only_junk(path):
             raise os_error(errno.ENOTEMPTY, path)
         if any(not name.startswith(".") for name in self._listings.listing(path)):
             raise os_error(errno.ENOTEMPTY, path)
