@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import interrupts
-from ..errors import CalledOff, Interrupted, PrinterError, again, os_error
+from ..errors import CalledOff, Interrupted, again, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
@@ -28,8 +27,9 @@ from .attributes import Attributes
 from .blocks import BlockCache
 from .handles import Node, NodeTable
 from .listings import ListingCache
+from .lost import LostFound
 from .overlay import Overlay
-from .spool import Content, SpoolFile
+from .spool import Content, SpoolFile, spool_name
 from .times import TimeStore
 from .transfers import Transfers
 
@@ -51,15 +51,16 @@ class OpenFiles:
         times: TimeStore,
         *,
         spool_folder: Path,
-        lost_folder: Path,
+        lost: LostFound,
+        transfers: Transfers,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._card, self._listings, self._overlay = card, listings, overlay
         self._blocks, self._times, self._clock = blocks, times, clock
-        self._spool_folder, self._lost_folder = spool_folder, lost_folder
+        self._spool_folder, self._lost = spool_folder, lost
         self._create_lock = threading.Lock()
         self.nodes = NodeTable()
-        self.transfers = Transfers()
+        self.transfers = transfers
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class OpenFiles:
         return spool
 
     def _new_spool(self, path: str) -> SpoolFile:
-        return SpoolFile(self._spool_folder / _spool_name(path), create=True)
+        return SpoolFile(self._spool_folder / spool_name(path), create=True)
 
     def _give_back_blocks(self, node: Node) -> None:
         if node.blocks is not None:
@@ -376,7 +377,7 @@ class OpenFiles:
         """The overlay's ``node`` was just stored on the printer as ``path``: from now on it is an ordinary file."""
         assert node.spool is not None
         node.spool.mark_clean(generation)
-        node.spool.move(self._spool_folder / _spool_name(path))
+        node.spool.move(self._spool_folder / spool_name(path))
         node.is_local = False
         node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
         node.mtime = mtime
@@ -426,29 +427,7 @@ class OpenFiles:
         elif node.is_removed or (node.owes_upload_of(spool) and not is_wanted):
             spool.discard()
         elif node.owes_upload_of(spool):
-            self._put_aside(node, spool)
+            self._lost.put(node.path, spool, node.upload_error)
         else:
             assert node.remote is not None
             self._blocks.adopt(node.remote_path, node.remote, spool)
-
-    def _put_aside(self, node: Node, spool: SpoolFile) -> None:
-        """The upload failed and the program has gone: keep the content where the user can find it."""
-        error = node.upload_error
-        reason = error.message if isinstance(error, PrinterError) else str(error or "its upload failed")
-        if not spool.size:
-            logger.error("%s: the empty file was not stored on the printer: %s", node.path, reason)
-            spool.discard()
-            return
-        stamp = time.strftime("%Y-%m-%d %H.%M.%S", time.localtime(self._clock()))
-        self._lost_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept = self._lost_folder / f"{stamp} {_spool_name(node.path)}"
-        spool.move(kept)
-        spool.close()
-        logger.error("%s: was not stored on the printer (%s); what was written is kept in %s", node.path, reason, kept)
-        self.transfers.kept(node.path, str(kept), reason)
-
-
-def _spool_name(path: str) -> str:
-    """A name for the local content of ``path`` that is unique, and tells a person whose it is."""
-    name = os.fsencode(paths.split(path)[1])[-180:].decode("utf-8", "ignore")
-    return f"{secrets.token_hex(3)} {name}"

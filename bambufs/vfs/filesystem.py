@@ -24,10 +24,12 @@ from .attributes import Attributes
 from .blocks import BlockCache
 from .files import WRITES, OpenFiles
 from .listings import ListingCache
+from .lost import LostFound
 from .overlay import Overlay
 from .renames import Renames
 from .spool import Content
 from .times import TimeStore
+from .transfers import Transfers
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +68,9 @@ class FileSystem:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         folder = settings.cache_folder
-        lost = folder / "lost+found"
-        spool, blocks = _rescued(folder / "spool", lost), _emptied(folder / "blocks")
+        transfers = Transfers()
+        lost = LostFound(folder / "lost+found", transfers, clock)
+        spool, blocks = lost.rescue(folder / "spool"), _emptied(folder / "blocks")
         self._card, self._settings, self._clock = card, settings, clock
         self._mounted_at = int(clock())
         self._times = TimeStore(folder / "times.sqlite")
@@ -81,7 +84,8 @@ class FileSystem:
             self._blocks,
             self._times,
             spool_folder=spool,
-            lost_folder=lost,
+            lost=lost,
+            transfers=transfers,
             clock=clock,
         )
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
@@ -438,19 +442,4 @@ def _emptied(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for file in folder.iterdir():
         file.unlink()
-    return folder
-
-
-def _rescued(folder: Path, lost: Path) -> Path:
-    """``folder``, there and empty: files that were being written when an earlier mount was killed go to ``lost``."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for file in folder.iterdir():
-        lost.mkdir(exist_ok=True, mode=0o700)
-        kept = lost / f"unfinished {file.name}"
-        file.replace(kept)
-        logger.warning("a file was being written when the last mount ended; it is kept in %s", kept)
-    kept_files = [file.stat().st_size for file in lost.iterdir()] if lost.is_dir() else []
-    if kept_files:
-        count, size = len(kept_files), sum(kept_files) / 1e6
-        logger.info("%d files (%.1f MB) that did not reach the printer are kept in %s", count, size, lost)
     return folder

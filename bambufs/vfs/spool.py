@@ -101,3 +101,9 @@ class SpoolFile:
         """Close it and delete the file."""
         self.close()
         self.file.unlink(missing_ok=True)
+
+
+def spool_name(path: str) -> str:
+    """A name for the local content of ``path`` that is unique, and tells a person whose it is."""
+    name = os.fsencode(os.path.basename(path))[-180:].decode("utf-8", "ignore")
+    return f"{secrets.token_hex(3)} {name}"
