@@ -71,25 +71,33 @@ class Renames:
             self._forget(path)
 
     def _remove(self, node: Node) -> None:
-        """Delete the name of an open file. Content that is still to be read moves to a hidden name on the printer."""
+        """Delete the name of an open file, which owes nothing from then on, and whose upload is called off."""
+        node.is_removed = True
         if node.upload is not None:
             node.upload.call_off()
-        with self._holding([node]):
-            path = node.path
-            if node.is_local:
-                self._overlay.unlink(path)
-            elif node.remote is not None and node.spool is None and node.remote.size:
-                hidden = new_part_path(path)
-                self._card.rename(node.remote_path, hidden)
-                node.remote_path = hidden
-                if node.blocks is not None:
-                    node.blocks.moved(hidden)
-            elif node.remote is not None:
-                self._card.delete(node.remote_path)
-                node.remote = None
-            node.is_removed = True
-            if not node.is_local:
-                self._forget(path)
+        try:
+            with self._holding([node]):
+                self._delete(node)
+        except BaseException:
+            node.is_removed = False
+            raise
+
+    def _delete(self, node: Node) -> None:
+        """Delete what the printer (or the overlay) has of it. Content that is still to be read gets a hidden name."""
+        path = node.path
+        if node.is_local:
+            self._overlay.unlink(path)
+            return
+        if node.remote is not None and node.spool is None and node.remote.size and node.handles:
+            hidden = new_part_path(path)
+            self._card.rename(node.remote_path, hidden)
+            node.remote_path = hidden
+            if node.blocks is not None:
+                node.blocks.moved(hidden)
+        elif node.remote is not None:
+            self._card.delete(node.remote_path)
+            node.remote = None
+        self._forget(path)
 
     def rename(self, old: str, new: str, *, is_dir: bool) -> None:
         """Rename ``old`` to ``new``, replacing a file there."""
