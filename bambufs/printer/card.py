@@ -349,12 +349,14 @@ class Card:
             hidden = self.list(path, hidden=True)
             if not all(is_junk(entry.name) and not entry.is_dir for entry in hidden):
                 raise OSError(errno.ENOTEMPTY, "The folder is not empty", path) from refusal
-            if not hidden:
-                message = f"the printer does not remove this folder ({refusal.reply}); is it using it?"
-                raise CardRefused(message, path, refusal.reply) from refusal
             for entry in hidden:
-                self.delete(paths.join(path, entry.name))
-            self._settle(lambda: self._simply(lambda session: session.remove_folder(path)), is_gone)
+                with suppress(FileNotFoundError):  # a part file that the janitor has just removed
+                    self.delete(paths.join(path, entry.name))
+            try:
+                self._settle(lambda: self._simply(lambda session: session.remove_folder(path)), is_gone)
+            except CardRefused as again_refused:
+                message = f"the printer does not remove this folder ({again_refused.reply}); is it using it?"
+                raise CardRefused(message, path, again_refused.reply) from again_refused
 
     def remove_later(self, path: str) -> None:
         """Delete a file of ours in the background, trying for a while."""
