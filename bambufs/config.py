@@ -40,6 +40,8 @@ class Config:
     cache_size: int = 2 * 10**9
     read_only: bool = False
     max_sessions: int = 3
+    url_template: str = ""
+    drop_folder: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, in a sentence."""
@@ -56,6 +58,10 @@ class Config:
         _check(0 <= self.ttl <= 86400, "--ttl is a number of seconds from 0 to 86400")
         _check(self.card_size > 0, "--card-size must be more than nothing")
         _check(1 <= self.max_sessions <= 16, "sessions is a number from 1 to 16")
+        fits = self.url_template.count("{path}") == 1 and self.url_template.isprintable()
+        _check(fits or not self.url_template, "url_template must hold {path} once, as in file:///sdcard/{path}")
+        is_plain = self.drop_folder.isprintable() and not self.drop_folder.startswith(".")
+        _check(is_plain and "/" not in self.drop_folder, "--drop-folder takes the name of a folder, without slashes")
 
     @property
     def trust_key(self) -> str:

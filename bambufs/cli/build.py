@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..config import Config
 from ..errors import UsageError
 from ..printer import trust
 from ..printer.card import Card
+from ..printer.health import DoorHealth
 from ..printer.leftovers import Leftovers
+from ..printer.link import PrinterLink
 from ..printer.pool import SessionPool
 from ..printer.session import FtpsSession, Target, Timeouts
 from ..vfs.control import ControlFolder
+from ..vfs.dropfolder import DropFolder
 from ..vfs.filesystem import FileSystem, Settings
+from ..vfs.printing import PrintDesk
 from ..vfs.root import Root
+from ..vfs.shelf import Shelf
 from .controls import control_files
 
 
@@ -24,26 +30,69 @@ def trust_store(cache_dir: Path) -> trust.TrustStore:
     return trust.TrustStore(cache_dir / "trust.json")
 
 
-def open_card(config: Config, timeouts: Timeouts | None = None) -> Card:
-    """The card of the printer that ``config`` names. Connects only when it is used."""
+CheckCertificate = Callable[[bytes], None]
+
+
+def certificate_check(config: Config) -> CheckCertificate:
+    """What to call with the certificate that the printer shows, on either port; see `trust.checker`."""
+    return trust.checker(config.tls_trust, trust_store(config.cache_dir), config.trust_key)
+
+
+def _context(config: Config) -> trust.Context:
     try:
-        context = trust.make_context(config.tls_ca if config.tls_trust == "ca" else None)
+        return trust.make_context(config.tls_ca if config.tls_trust == "ca" else None)
     except OSError as error:
         raise UsageError(f"the authority's certificates cannot be read from {config.tls_ca}: {error}") from error
+
+
+def open_card(
+    config: Config,
+    timeouts: Timeouts | None = None,
+    *,
+    check: CheckCertificate | None = None,
+    health: DoorHealth | None = None,
+) -> Card:
+    """The card of the printer that ``config`` names. Connects only when it is used."""
+    health = health or DoorHealth()
     target = Target(
         config.host,
         config.ftps_port,
         config.access_code,
-        context,
+        _context(config),
         server_name=config.serial if config.tls_trust == "ca" else None,
-        check_certificate=trust.checker(config.tls_trust, trust_store(config.cache_dir), config.trust_key),
+        check_certificate=check or certificate_check(config),
     )
-    pool = SessionPool(lambda: FtpsSession.open(target, timeouts or Timeouts()), limit=config.max_sessions)
+    pool = SessionPool(
+        lambda: health.watched(lambda: FtpsSession.open(target, timeouts or Timeouts())), limit=config.max_sessions
+    )
+    health.trouble = lambda: pool.breaker.reason
     return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"))
 
 
-def open_filesystem(config: Config, timeouts: Timeouts | None = None, *, list_control: bool = False) -> Root:
+def open_link(config: Config, check: CheckCertificate | None = None) -> PrinterLink:
+    """The control connection to the printer that ``config`` names. Connects only when it is started."""
+    context = _context(config)
+    return PrinterLink(
+        config.host,
+        config.serial or "",
+        config.access_code,
+        make_context=lambda: context,
+        check_certificate=check or certificate_check(config),
+        read_serial=trust.common_name,
+        port=config.mqtt_port,
+    )
+
+
+def open_filesystem(
+    config: Config,
+    timeouts: Timeouts | None = None,
+    *,
+    list_control: bool = False,
+    mountpoints: Sequence[str] = (),
+) -> Root:
     """All that the mount shows, with the printer's folder on this computer locked for it alone.
+
+    ``mountpoints`` are the names of the folder that it is mounted on.
 
     Raises `UsageError` when another mount of the same printer uses that folder.
     """
@@ -55,9 +104,27 @@ def open_filesystem(config: Config, timeouts: Timeouts | None = None, *, list_co
         cache_size=config.cache_size,
         read_only=config.read_only,
     )
-    filesystem = FileSystem(open_card(config, timeouts), settings)
-    files = control_files(filesystem, config)
-    return Root(filesystem, ControlFolder(files, is_listed=list_control, read_only=config.read_only))
+    check, ftps = certificate_check(config), DoorHealth()
+    filesystem = FileSystem(open_card(config, timeouts, check=check, health=ftps), settings)
+    link = open_link(config, check)
+    desk = PrintDesk(Shelf(filesystem), link, mountpoints=mountpoints, url_template=config.url_template)
+    link.on_change(desk.follow)
+    files = control_files(filesystem, config, desk, link, ftps, _emptied(config.printer_dir / "print"))
+    control = ControlFolder(files, is_listed=list_control, read_only=config.read_only)
+    return Root(filesystem, control, drop=_drop_folder(config, desk), service=link)
+
+
+def _drop_folder(config: Config, desk: PrintDesk) -> DropFolder | None:
+    if not config.drop_folder or config.read_only:
+        return None
+    return DropFolder(config.drop_folder, config.printer_dir / "drop", desk)
+
+
+def _emptied(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder
 
 
 _claims: dict[Path, int] = {}

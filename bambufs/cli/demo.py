@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import filecmp
+import json
 import os
 import shutil
 import signal
@@ -15,7 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import UsageError
 from .simulate import NEEDS_EXTRA
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 _MODELS = {"vsftpd": "x1c", "esp32": "p1s"}
 _SPEED = {"vsftpd": None, "esp32": 70_000}
 _PATIENCE = 30.0
+_PR_SET_PDEATHSIG = 1
+_HURRY = 30.0
+"""How many times faster than a real printer this one prints."""
+
+_TO_PRINT = "cache/benchy.gcode.3mf"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,14 +41,15 @@ def run(args: argparse.Namespace) -> int:
         from .. import simulator
     except ModuleNotFoundError as missing:
         raise UsageError(f"{NEEDS_EXTRA} ({missing.name} is missing)") from missing
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     with tempfile.TemporaryDirectory(prefix="bambufs-demo-") as scratch:
         card, place = Path(scratch) / "card", (args.mountpoint or Path(scratch) / "printer").absolute()
         card.mkdir()
         place.mkdir(parents=True, exist_ok=True)
-        simulator.make_card(card)
         model = _MODELS[args.family]
-        with simulator.Printer(model=model, card=card, rate=_SPEED[args.family]) as printer:
+        simulator.make_card(card, model_id=simulator.MODELS[model].code)
+        with simulator.Printer(model=model, card=card, rate=_SPEED[args.family], speed=_HURRY) as printer:
             with _mounted(printer, place, Path(scratch) / "cache"):
                 _introduce(printer, place, model)
                 if args.once:
@@ -51,13 +59,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """Being told to stop, or losing the terminal, ends the demo as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _die_with_parent() -> None:
+    """In the mount's process: be ended when the demo itself is killed, so that nothing stays behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 @contextmanager
 def _mounted(printer: Printer, place: Path, cache: Path) -> Iterator[None]:
     """The printer on ``place``, by the same command that a user types, in a process of its own."""
     command = [sys.executable, "-m", "bambufs", "mount", printer.host, str(place), "--foreground"]
-    command += ["--ftps-port", str(printer.ftps_port), "--cache-dir", str(cache), "--serial", printer.serial]
+    command += ["--ftps-port", str(printer.ftps_port), "--mqtt-port", str(printer.mqtt_port)]
+    command += ["--cache-dir", str(cache), "--serial", printer.serial]
+    command += ["--log-file", str(cache.with_name("bambufs.log"))]
     environment = {**os.environ, "BAMBU_ACCESS_CODE": printer.access_code}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_die_with_parent)
     try:
         deadline = time.monotonic() + _PATIENCE
         while not os.path.ismount(place):
@@ -83,7 +103,11 @@ def _introduce(printer: Printer, place: Path, model: str) -> None:
     print(f"  ls -l {place} {place}/cache")
     print(f"  unzip -l {place}/cache/*.3mf")
     print(f"  cp /etc/services {place}/model/services.txt && ls -l {printer.card}/model")
-    print(f"  rsync -a /etc/ssl/ {place}/model/ssl/\n", flush=True)
+    print(f"  rsync -a {place}/cache/ {place}/model/backup/")
+    print(f"  echo {_TO_PRINT} > {place}/.bambufs/print && cat {place}/.bambufs/print")
+    print(f"  cat {place}/.bambufs/status.json")
+    print(f"  echo pause > {place}/.bambufs/job    # then resume, or stop")
+    print(f"  cat {place}/.bambufs/README\n", flush=True)
 
 
 def _wait(place: Path) -> None:
@@ -113,5 +137,23 @@ def _try_out(place: Path, card: Path) -> int:
     if tool is not None:
         subprocess.run([tool, "-a", str(place / "cache") + "/", str(place / "model" / "backup") + "/"], check=True)
         print("rsync of its folder cache: done")
+    if not _try_a_print(place):
+        return 1
     print("\nEverything worked.")
     return 0
+
+
+def _try_a_print(place: Path) -> bool:
+    """Ask for a print, as a user would; returns whether it started."""
+    control = place / ".bambufs"
+    subprocess.run(["sh", "-c", 'echo "$0" > "$1"', _TO_PRINT, str(control / "print")], check=True)
+    deadline = time.monotonic() + _PATIENCE
+    while "The printer started" not in (told := (control / "print").read_text().partition("\n")[2]):
+        if time.monotonic() > deadline:
+            print(f"The print did not start: {told}", file=sys.stderr)
+            return False
+        time.sleep(0.2)
+    state = json.loads((control / "status.json").read_text())["gcode_state"]
+    sentence = told.strip("# \n")
+    print(f"echo {_TO_PRINT} > .bambufs/print: {sentence} (gcode_state is {state})")
+    return True

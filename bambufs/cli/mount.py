@@ -21,7 +21,7 @@ from .options import MountOptions, parse_options
 
 logger = logging.getLogger(__name__)
 
-_RETRY_SECONDS = (2.0, 5.0, 10.0, 20.0, 30.0)
+_RETRY_SECONDS = (3.2, 5.0, 10.0, 20.0, 30.0)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,8 +38,10 @@ def run(args: argparse.Namespace) -> int:
         os.umask(0o077)
         file = args.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
         log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
-        root = open_filesystem(config, list_control=args.list_control)
+        names = (str(place), str(args.mountpoint.absolute()))
+        root = open_filesystem(config, list_control=args.list_control, mountpoints=names)
         try:
+            root.start()
             _connect(root, keep_trying=options.retry)
             return _serve(library, root, owner, str(place), _fuse_options(config, options), ready)
         finally:
@@ -71,6 +73,8 @@ def make_config(args: argparse.Namespace, options: MountOptions) -> Config:
         cache_size=options.cache_size,
         read_only=args.read_only or options.read_only,
         max_sessions=options.sessions,
+        url_template=options.url_template,
+        drop_folder=args.drop_folder or options.drop_folder,
     )
 
 
@@ -84,7 +88,7 @@ def _connect(root: Root, *, keep_trying: bool) -> None:
             if not (keep_trying and error.away):
                 raise
             if attempt == 0:
-                logger.warning("%s; trying again until it is there", error)
+                logger.warning("%s. Trying again until it is there", str(error).rstrip("?."))
         threading.Event().wait(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
 
 

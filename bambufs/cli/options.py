@@ -31,6 +31,8 @@ class MountOptions:
     sessions: int = 3
     cache_size: int = 2 * 10**9
     fuse: str | None = None
+    url_template: str = ""
+    drop_folder: str = ""
 
 
 _SWITCHES = {"ro": "read_only", "retry": "retry", "allow_other": "allow_other", "nonempty": "nonempty"}
@@ -60,6 +62,8 @@ def _set(options: MountOptions, name: str, value: str) -> bool:
             options.umask = int(value, 8)
         elif name == "cache_size":
             options.cache_size = parse_size(value)
+        elif name in ("url_template", "drop_folder"):
+            setattr(options, name, value)
         elif name == "tls_ca":
             options.tls_ca = Path(value)
         elif name == "fuse" and value in ("2", "3"):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from .. import __version__
 from ..config import FTPS_PORT, MQTT_PORT, TRUST_MODES
-from . import demo, mount, simulate, trust, unmount
+from ..printer.request import BED_TYPES
+from . import demo, mount, simulate, status, trust, unmount
+from . import print as print_
 
 _OVERVIEW = """\
 Mounts the storage of a Bambu Lab 3D printer as a folder: browse it in a file manager, copy to and from it, open a 3MF
-or a timelapse in place.
+or a timelapse in place, and start a print by writing its name into a file.
 """
 
 _EXAMPLE = """\
 example:
   bambufs mount 192.168.1.50 ~/printer --access-code-file ~/.config/bambufs/code
   cp benchy.gcode.3mf ~/printer/cache/
+  echo cache/benchy.gcode.3mf > ~/printer/.bambufs/print
   bambufs unmount ~/printer
 
 No printer at hand? bambufs demo
@@ -30,6 +34,15 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong; without repeating an access code that was given as an argument."""
+        if "--access-code" in message and "--access-code-file" not in message:
+            message = (
+                "there is no --access-code, since every user of this computer could read it; put the code into a file "
+                "that only you can read, and name that with --access-code-file"
+            )
+        super().error(message)
 
 
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
@@ -45,13 +58,30 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bambufs {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    parser.set_defaults(run=lambda args: _show_help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_mount(commands)
     _add_unmount(commands)
+    _add_print(commands)
+    _add_status(commands)
     _add_trust(commands)
     _add_demo(commands)
     _add_simulate(commands)
     return parser
+
+
+def _umask(text: str) -> int:
+    """Three octal digits; a `ValueError` becomes argparse's message."""
+    try:
+        return int(text, 8)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no umask; write it like 022") from None
+
+
+def _show_help(parser: argparse.ArgumentParser) -> int:
+    """Nothing was asked for: show what could be."""
+    parser.print_help(sys.stderr)
+    return 2
 
 
 _MOUNT_HELP = """\
@@ -71,6 +101,9 @@ options for -o, separated by commas:
   uid=N, gid=N       who owns everything in the mount (you)
   umask=NNN          permissions to take away (022)
   tls_ca=FILE        the authority's certificates for --tls-trust ca
+  url_template=URL   how the printer is told where a file is, when its model's own form fails; with {path} once,
+                     as in ftp:///{path} or file:///sdcard/{path}
+  drop_folder=NAME   the same as --drop-folder
   sessions=N         how many connections to the printer at most (3; P1 and A1 models take one)
   cache_size=SIZE    how much of what was read to keep on this computer (2G)
   nonempty           mount over a folder that is not empty
@@ -95,26 +128,37 @@ def _add_mount(commands: _Commands) -> None:
         epilog=_MOUNT_OPTIONS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("printer", metavar="PRINTER", help="its address, or - to take it from BAMBU_IP")
+    _add_printer(parser)
     parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help="an empty folder")
     parser.add_argument("--foreground", action="store_true", help="stay in the foreground, and log to the terminal")
-    parser.add_argument("-o", dest="options", metavar="OPTIONS", action="append", default=[], help="see below")
     parser.add_argument("--read-only", action="store_true", help="refuse every change")
-    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="for temporary files (~/.cache/bambufs)")
-    parser.add_argument("--ftps-port", type=int, default=FTPS_PORT, metavar="N", help=f"its file port ({FTPS_PORT})")
-    parser.add_argument("--mqtt-port", type=int, default=MQTT_PORT, metavar="N", help=f"its control port ({MQTT_PORT})")
-    parser.add_argument("--serial", metavar="SERIAL", help="its serial number (else BAMBU_DEVICE_ID)")
-    parser.add_argument("--access-code-file", type=Path, metavar="FILE", help="a file that only you can read")
-    parser.add_argument("--tls-trust", choices=TRUST_MODES, default="first-use", help=_TRUST_HELP)
     parser.add_argument("--ttl", type=float, default=5.0, metavar="SECONDS", help="how long a listing counts (5)")
     parser.add_argument("--card-size", default="32G", metavar="SIZE", help=_SIZE_HELP)
     parser.add_argument("--uid", type=int, metavar="N", help="who owns everything in the mount (you)")
     parser.add_argument("--gid", type=int, metavar="N", help="which group owns it (yours)")
-    parser.add_argument("--umask", type=lambda text: int(text, 8), metavar="NNN", help="permissions to take away (022)")
+    parser.add_argument("--umask", type=_umask, metavar="NNN", help="permissions to take away (022)")
     parser.add_argument("--list-control", action="store_true", help="show the folder .bambufs in listings")
+    parser.add_argument("--drop-folder", metavar="NAME", help="show a folder that prints what is dropped into it")
+    _add_connection(parser)
+    parser.set_defaults(run=mount.run)
+
+
+def _add_printer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("printer", metavar="PRINTER", help="its address, or - to take it from BAMBU_IP")
+
+
+def _add_connection(parser: argparse.ArgumentParser) -> None:
+    """What every command that speaks to a printer has to know."""
+    parser.add_argument("--access-code-file", type=Path, metavar="FILE", help="a file that only you can read")
+    parser.add_argument("--serial", metavar="SERIAL", help="its serial number (else BAMBU_DEVICE_ID, or its own word)")
+    parser.add_argument("--ftps-port", type=int, default=FTPS_PORT, metavar="N", help=f"its file port ({FTPS_PORT})")
+    parser.add_argument("--mqtt-port", type=int, default=MQTT_PORT, metavar="N", help=f"its control port ({MQTT_PORT})")
+    parser.add_argument("--tls-trust", choices=TRUST_MODES, default="first-use", help=_TRUST_HELP)
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="for temporary files (~/.cache/bambufs)")
+    parser.add_argument("-o", dest="options", metavar="OPTIONS", action="append", default=[], help="see below")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="where to log")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log every step")
-    parser.set_defaults(run=mount.run)
+    parser.set_defaults(ttl=5.0, card_size="32G", read_only=False, drop_folder=None)
 
 
 def _add_unmount(commands: _Commands) -> None:
@@ -122,6 +166,57 @@ def _add_unmount(commands: _Commands) -> None:
     parser = commands.add_parser("unmount", help="unmount a folder", description=text)
     parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help="the folder that a printer is mounted on")
     parser.set_defaults(run=unmount.run)
+
+
+_PRINT_HELP = """\
+Print FILE, a sliced 3MF (.gcode.3mf), without mounting anything. A file of this computer is checked, copied into the
+printer's folder /cache, and printed. A file on the printer's card is checked and printed where it is: write its path
+with printer: before it, as in printer:/cache/benchy.gcode.3mf; a path that begins with / and is not there on this
+computer is taken for one on the card, too. Returns once the print has started, or with --watch once it has ended.
+"""
+
+_CONNECTION_OPTIONS = """\
+options for -o, separated by commas: tls_ca=FILE, url_template=URL, as for bambufs mount
+
+exit codes:
+  0 done   1 refused, failed or something else   2 wrong usage   3 wrong access code   4 printer unreachable
+  7 certificate refused   8 printer busy
+"""
+
+
+def _add_print(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "print",
+        help="print a file",
+        description=_PRINT_HELP,
+        epilog=_CONNECTION_OPTIONS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_printer(parser)
+    parser.add_argument("file", metavar="FILE", help="a sliced file of this computer, or printer:PATH")
+    parser.add_argument("--plate", type=int, metavar="N", help="which plate (the first that is sliced)")
+    ams = "auto (by material and colour, the default), yes, no, or a tray for each filament, as in A1,B2,-"
+    parser.add_argument("--ams", default="auto", metavar="auto|yes|no|TRAYS", help=ams)
+    parser.add_argument("--timelapse", action="store_true", help="record a timelapse")
+    parser.add_argument("--bed-type", choices=BED_TYPES, default="auto", metavar="TYPE", help=", ".join(BED_TYPES))
+    parser.add_argument("--watch", action="store_true", help="follow the print to its end")
+    _add_connection(parser)
+    parser.set_defaults(run=print_.run)
+
+
+def _add_status(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="show what a printer is doing",
+        description="Show what PRINTER is doing: its job, temperatures, filaments and errors.",
+        epilog=_CONNECTION_OPTIONS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_printer(parser)
+    parser.add_argument("--watch", action="store_true", help="go on showing it until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="as JSON; with --watch one line for each change")
+    _add_connection(parser)
+    parser.set_defaults(run=status.run)
 
 
 def _add_trust(commands: _Commands) -> None:

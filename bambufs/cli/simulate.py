@@ -6,7 +6,10 @@ import argparse
 
 from ..errors import UsageError
 
-NEEDS_EXTRA = "the simulated printer needs two more packages; install them with: pip install 'bambufs[demo]'"
+NEEDS_EXTRA = (
+    "the simulated printer needs two more packages. In the folder that bambufs was installed from, run: "
+    "pip install '.[demo]' (or just: make demo)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

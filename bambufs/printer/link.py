@@ -195,7 +195,7 @@ class PrinterLink:
         """
         self.wait_for(lambda link: link.is_ready or link.health.is_hopeless, timeout)
         if not self.is_ready:
-            raise _again(self.health.problem or PrinterTimeout(self._silence()))
+            raise _again(self.health.problem or PrinterTimeout(self._untold()))
 
     def request(self, payload: Mapping[str, object], timeout: float = 10.0) -> Ack:
         """Publish ``payload`` once and wait for the printer's answer; its `sequence_id` is set here.
@@ -357,6 +357,16 @@ class PrinterLink:
         return (
             f"The printer at {self.host} accepts the connection but reports nothing for the serial number "
             f"{self._serial or '(unknown)'}. Compare it with the one on the printer's screen (Settings, Device)."
+        )
+
+    def _untold(self) -> str:
+        """Why the state is not known although the connection is up."""
+        if not self._ledger.health.reports or self._last_pushall is None:
+            return self._silence()
+        wait = max(0.0, self._times.pushall_every - (self._clock() - self._last_pushall))
+        return (
+            "The connection to the printer was lost for a moment, and it has not told its whole state since. It is "
+            f"asked for that in {wait:.0f} s, since asking more often slows it down. Try again then."
         )
 
     def _ended(self) -> PrinterError:

@@ -12,10 +12,12 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from .. import interrupts
 from ..errors import InvalidJob, os_error
 from ..printer import paths
 from .attributes import Attributes
@@ -31,8 +33,9 @@ _MAX_LINE = 64 * 1024
 class Sink(Protocol):
     """What takes in the writes of one opening of a control file."""
 
-    def write(self, data: bytes) -> None:
-        """Take in more, and act on what is complete; raises why that failed."""
+    def write(self, data: bytes, offset: int) -> None:
+        """Take in more, which begins ``offset`` bytes after the first, and act on what is complete; raises why that
+        failed."""
 
     def end(self) -> None:
         """The descriptor is being closed: act on what is left; raises why that failed."""
@@ -47,6 +50,8 @@ class ControlFile:
 
     content: Callable[[], bytes]
     sink: Callable[[], Sink] | None = None
+    changed: Callable[[], float] | None = None
+    """When it last changed, in seconds since the epoch; None for one that always does."""
 
     @property
     def mode(self) -> int:
@@ -61,15 +66,16 @@ class LineSink:
         self._act = act
         self._rest = b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, offset: int) -> None:
         """See `Sink`."""
         *lines, rest = (self._rest + data).split(b"\n")
         if len(rest) > _MAX_LINE:
             self._rest = b""
             raise InvalidJob("that line is too long to be a request")
-        self._rest = rest
+        self._rest = b""
         for line in lines:
             self._act(_text(line))
+        self._rest = rest
 
     def end(self) -> None:
         """See `Sink`: a last line may lack its line break."""
@@ -93,8 +99,19 @@ class _Opening:
         self.file = file
         self.content = b"" if writes else file.content()
         self.sink = file.sink() if writes and file.sink is not None else None
+        self.began: int | None = None
         self.taken = 0
         self.lock = threading.Lock()
+
+
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    """``lock``, for the block; waiting for it can be interrupted."""
+    interrupts.acquire(lock)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class ControlFolder:
@@ -122,13 +139,17 @@ class ControlFolder:
         if path == FOLDER:
             return Attributes(True, 0, int(self._clock()), 0o700)
         file = self._files.get(path.removeprefix(FOLDER + "/"))
-        return None if file is None else Attributes(False, len(file.content()), int(self._clock()), file.mode)
+        return None if file is None else Attributes(False, len(file.content()), self._mtime(file), file.mode)
 
     def attributes_of(self, number: int) -> Attributes:
         """What is behind a handle."""
         opening = self._openings[number]
         size = len(opening.content) if opening.sink is None else opening.taken
-        return Attributes(False, size, int(self._clock()), opening.file.mode)
+        return Attributes(False, size, self._mtime(opening.file), opening.file.mode)
+
+    def _mtime(self, file: ControlFile) -> int:
+        """An editor that finds another time than before asks whether to overwrite what somebody else wrote."""
+        return int(file.changed() if file.changed is not None else self._clock())
 
     def names(self) -> list[str]:
         """The files' names."""
@@ -159,18 +180,20 @@ class ControlFolder:
         opening = self._openings[number]
         if opening.sink is None:
             raise os_error(errno.EBADF, FOLDER)
-        with opening.lock:
+        with _held(opening.lock):
             if offset < opening.taken:
                 raise os_error(errno.EINVAL, FOLDER)
-            opening.sink.write(data)
-            opening.taken = offset + len(data)
+            if opening.began is None:
+                opening.began = offset  # behind what it shows, when it was opened to append
+            opening.sink.write(data, offset - opening.began)
+            opening.taken = offset + len(data)  # not after a failure: programs try again at the same place
         return len(data)
 
     def flush(self, number: int) -> None:
         """A descriptor is being closed: act on what is left. Raises what that raises."""
         opening = self._openings[number]
         if opening.sink is not None:
-            with opening.lock:
+            with _held(opening.lock):
                 opening.sink.end()
 
     def cut_off(self, number: int) -> None:

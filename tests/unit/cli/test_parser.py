@@ -37,7 +37,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_expected_commands_are_there() -> None:
-    assert {"mount", "unmount", "trust", "demo", "simulate"} <= set(commands())
+    assert {"mount", "unmount", "print", "status", "trust", "demo", "simulate"} <= set(commands())
 
 
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
