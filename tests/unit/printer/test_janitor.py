@@ -10,6 +10,7 @@ import pytest
 
 from bambufs.errors import CardRefused, PrinterUnreachable
 from bambufs.printer.janitor import Janitor
+from tests.support.threads import Threads
 from tests.support.waiting import wait_until
 
 
@@ -49,8 +50,17 @@ def janitor(card: Card) -> Iterator[Janitor]:
     janitor.close()
 
 
+_threads = Threads()
+
+
+@pytest.fixture(autouse=True)
+def _remember_threads() -> None:
+    global _threads
+    _threads = Threads()
+
+
 def running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "bambufs-janitor"]
+    return _threads.named("bambufs-janitor")
 
 
 def test_no_thread_runs_before_it_is_needed(janitor: Janitor) -> None:

@@ -37,6 +37,7 @@ from bambufs.printer.sliceinfo import Plate
 from bambufs.printer.trust import common_name, make_context
 from tests.support.mosquitto import Mosquitto, mosquitto_printer
 from tests.support.needs import need
+from tests.support.threads import Threads
 from tests.support.waiting import wait_until
 
 QUICK = LinkTimes(connect=5.0, first_retry=0.05, longest_retry=0.2, poll=0.2)
@@ -718,6 +719,7 @@ def test_attempts_become_rarer_and_are_never_in_step() -> None:
 
 
 def test_stop_frees_who_waits_and_ends_the_thread(shared_broker: Mosquitto, printer: FakePrinter) -> None:
+    threads = Threads()
     link = link_to(shared_broker)
     link.start()
     link.wait_ready(10)
@@ -730,4 +732,4 @@ def test_stop_frees_who_waits_and_ends_the_thread(shared_broker: Mosquitto, prin
     asking.join(5)
 
     assert isinstance(ends[0], ConnectionDropped)
-    assert [thread.name for thread in threading.enumerate() if "bambufs-link" in thread.name] == []
+    assert threads.named("bambufs-link") == []

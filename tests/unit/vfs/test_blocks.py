@@ -20,6 +20,7 @@ from bambufs.printer.entry import Entry
 from bambufs.vfs import blocks
 from bambufs.vfs.blocks import BlockCache, RemoteFile, Source
 from bambufs.vfs.spool import SpoolFile
+from tests.support.threads import Threads
 from tests.support.waiting import wait_until
 
 MEGABYTE = 1_000_000
@@ -93,8 +94,17 @@ def file(cache: BlockCache) -> RemoteFile:
     return cache.borrow("/x", ENTRY)
 
 
+_threads = Threads()
+
+
+@pytest.fixture(autouse=True)
+def _remember_threads() -> None:
+    global _threads
+    _threads = Threads()
+
+
 def fetching() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "bambufs-fetch"]
+    return _threads.named("bambufs-fetch")
 
 
 def at_rest() -> None:

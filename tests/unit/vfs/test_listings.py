@@ -24,6 +24,7 @@ from bambufs.errors import (
 from bambufs.printer.entry import Entry
 from bambufs.vfs import listings
 from bambufs.vfs.listings import ListingCache
+from tests.support.threads import Threads
 from tests.support.waiting import wait_until
 
 A, B, C = (Entry(name, False, 7, 1_000_000_000) for name in "abc")
@@ -77,9 +78,18 @@ def printer() -> Iterator[Printer]:
     wait_until(lambda: not flying(), "every LIST to land")
 
 
+_threads = Threads()
+
+
+@pytest.fixture(autouse=True)
+def _remember_threads() -> None:
+    global _threads
+    _threads = Threads()
+
+
 def flying() -> list[str]:
     """The threads that fetch listings."""
-    return [thread.name for thread in threading.enumerate() if thread.name == "bambufs-list"]
+    return _threads.named("bambufs-list")
 
 
 @pytest.fixture
