@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from .. import __version__
 from ..config import FTPS_PORT, MQTT_PORT, TRUST_MODES
 from ..printer.request import BED_TYPES
-from . import demo, mount, simulate, status, trust, unmount
-from . import print as print_
+from . import mount, simulate, trust, unmount
 
 _OVERVIEW = """\
 Mounts the storage of a Bambu Lab 3D printer as a folder: browse it in a file manager, copy to and from it, open a 3MF
@@ -48,8 +49,13 @@ class _Parser(argparse.ArgumentParser):
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def _later(module: str) -> Callable[[argparse.Namespace], int]:
+    """A command that is loaded when it is run, so that a mount does not carry the tables and bars of the others."""
+    return lambda args: int(importlib.import_module(f".{module}", __package__).run(args))
+
+
+def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
+    """The whole command line. ``with_simulator`` loads the simulated printer for the options of its command."""
     parser = argparse.ArgumentParser(
         prog="bambufs",
         description=_OVERVIEW,
@@ -66,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_trust(commands)
     _add_demo(commands)
-    _add_simulate(commands)
+    _add_simulate(commands, with_simulator)
     return parser
 
 
@@ -201,7 +207,7 @@ def _add_print(commands: _Commands) -> None:
     parser.add_argument("--bed-type", choices=BED_TYPES, default="auto", metavar="TYPE", help=", ".join(BED_TYPES))
     parser.add_argument("--watch", action="store_true", help="follow the print to its end")
     _add_connection(parser)
-    parser.set_defaults(run=print_.run)
+    parser.set_defaults(run=_later("print"))
 
 
 def _add_status(commands: _Commands) -> None:
@@ -216,7 +222,7 @@ def _add_status(commands: _Commands) -> None:
     parser.add_argument("--watch", action="store_true", help="go on showing it until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="as JSON; with --watch one line for each change")
     _add_connection(parser)
-    parser.set_defaults(run=status.run)
+    parser.set_defaults(run=_later("status"))
 
 
 def _add_trust(commands: _Commands) -> None:
@@ -240,11 +246,12 @@ def _add_demo(commands: _Commands) -> None:
     kinds = "vsftpd behaves like an X1, P2S or H2 (the default), esp32 like a P1 or A1"
     parser.add_argument("--family", choices=("vsftpd", "esp32"), default="vsftpd", help=kinds)
     parser.add_argument("--once", action="store_true", help="do not wait: copy, list, compare, and clean up")
-    parser.set_defaults(run=demo.run)
+    parser.set_defaults(run=_later("demo"))
 
 
-def _add_simulate(commands: _Commands) -> None:
+def _add_simulate(commands: _Commands, with_simulator: bool) -> None:
     text = "Run a simulated printer on this computer, for trying things out and for tests."
     parser = commands.add_parser("simulate", help="run a simulated printer", description=text)
-    simulate.add_arguments(parser)
+    if with_simulator:
+        simulate.add_arguments(parser)
     parser.set_defaults(run=simulate.run)
