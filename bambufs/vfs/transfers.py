@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ..errors import PrinterError
+
 
 @dataclass
 class Transfer:
@@ -64,7 +66,7 @@ class Transfers:
         try:
             yield transfer
         except OSError as error:
-            transfer.error = str(error)
+            transfer.error = error.message if isinstance(error, PrinterError) else str(error)
             raise
         finally:
             with self._lock:

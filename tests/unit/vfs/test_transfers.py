@@ -53,6 +53,12 @@ def test_empty_file_is_reported_without_dividing_by_zero(transfers: Transfers) -
         assert "0 of 0 bytes" in transfers.report()
 
 
+def test_failed_upload_names_its_file_once(transfers: Transfers) -> None:
+    with pytest.raises(ConnectionDropped), transfers.running("/a.3mf", 10):
+        raise ConnectionDropped("it was lost", "/a.3mf")
+    assert transfers.report() == "failed   /a.3mf  it was lost\n"
+
+
 def test_finished_upload_is_not_reported(transfers: Transfers) -> None:
     with transfers.running("/a", 10):
         pass
