@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import log
 from ..config import Config, default_cache_dir, find_access_code, parse_size
-from ..errors import PrinterError, UsageError
+from ..errors import PrinterError, PrinterUnreachable, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
 from ..vfs.root import Root
@@ -21,6 +21,7 @@ from .options import MountOptions, parse_options
 
 logger = logging.getLogger(__name__)
 
+_CONTROL_PATIENCE = 3.0
 _RETRY_SECONDS = (3.2, 5.0, 10.0, 20.0, 30.0)
 
 
@@ -79,12 +80,19 @@ def make_config(args: argparse.Namespace, options: MountOptions) -> Config:
 
 
 def _connect(root: Root, *, keep_trying: bool) -> None:
-    """Make sure that the printer lets us in; with ``keep_trying`` wait for one that is away or busy."""
+    """Make sure that the printer lets us in; with ``keep_trying`` wait for one that is away or busy.
+
+    One whose file port alone is closed (an H2D without Developer Mode, say) is mounted for control, and its files
+    appear when that port opens.
+    """
     for attempt in range(1_000_000):
         try:
             root.connect()
             return
         except PrinterError as error:
+            if isinstance(error, PrinterUnreachable) and root.is_controllable(_CONTROL_PATIENCE):
+                logger.warning("%s. The printer can be controlled, so it is mounted; its files may come later", error)
+                return
             if not (keep_trying and error.away):
                 raise
             if attempt == 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from typing import Protocol
 
-from ..errors import os_error
+from ..errors import PrinterError, os_error
 from ..printer import paths
 from . import dropfolder
 from .attributes import Attributes
@@ -22,6 +22,9 @@ class Service(Protocol):
 
     def start(self) -> None:
         """Begin; never waits."""
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until it works, at most ``timeout`` seconds; raises `PrinterError` why it does not."""
 
     def stop(self) -> None:
         """End, within a few seconds."""
@@ -51,6 +54,15 @@ class Root:
     def connect(self) -> None:
         """Make sure that the printer lets us in. Raises what stands in the way."""
         self._fs.connect()
+
+    def is_controllable(self, patience: float) -> bool:
+        """Whether the printer answers on its control connection, within ``patience`` seconds."""
+        try:
+            if self._service is not None:
+                self._service.wait_ready(patience)
+            return self._service is not None
+        except PrinterError:
+            return False
 
     def close(self) -> None:
         """Let go of everything; no verb may follow."""

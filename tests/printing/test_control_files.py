@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -306,6 +310,38 @@ def test_control_works_without_ftps(start: Start) -> None:
         told = bench.status()
         assert told["mqtt"] == {**told["mqtt"], "connected": True, "trouble": None}
         assert told["ready_to_print"]
+
+
+def test_mount_without_ftps_is_there_for_control(tmp_path: Path) -> None:
+    need("fuse3")
+    card, place = tmp_path / "card", tmp_path / "mnt"
+    card.mkdir()
+    place.mkdir()
+    simulator.make_card(card)
+    with simulator.Printer(model="h2d", card=card) as printer:
+        printer.quirks["ftps"] = False
+        line = [sys.executable, "-m", "bambufs", "mount", printer.host, str(place), "--serial", printer.serial]
+        line += ["--ftps-port", str(printer.ftps_port), "--mqtt-port", str(printer.mqtt_port)]
+        line += ["--cache-dir", str(tmp_path / "cache")]
+        environment = {**os.environ, "BAMBU_ACCESS_CODE": printer.access_code}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        try:
+            told = json.loads((place / ".bambufs" / "status.json").read_text())
+            assert (told["mqtt"]["connected"], told["ftps"]["connected"]) == (True, False)
+            with pytest.raises(OSError, match="No route to host"):
+                os.listdir(place)
+            printer.quirks["ftps"] = True
+            wait_until(lambda: _lists(place), "the files to appear", seconds=10)
+        finally:
+            subprocess.run([sys.executable, "-m", "bambufs", "unmount", str(place)], timeout=30, check=True)
+
+
+def _lists(place: Path) -> bool:
+    try:
+        return "timelapse" in os.listdir(place)
+    except OSError:
+        return False
 
 
 def test_reading_never_waits_for_the_printer(start: Start) -> None:
