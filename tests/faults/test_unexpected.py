@@ -4,16 +4,15 @@ that break at any command. Afterwards the printer's disk holds what the programs
 from __future__ import annotations
 
 import gc
-import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Self
 
 import pytest
@@ -153,6 +152,7 @@ def test_a_file_is_copied_over_during_its_upload(
 _WRITE_PART = """\
 import os, sys
 file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+open(sys.argv[4], "w").close()
 sys.stdin.readline()
 for block in range(int(sys.argv[2]), 64, 2):
     os.pwrite(file, sys.argv[3].encode() * 4096, block * 4096)
@@ -167,11 +167,14 @@ def test_two_programs_write_one_file(
     """Each writes every other block; whoever closes last, both halves are there."""
     printer = start_printer()
     with mounted(address(printer), site.point, binding) as mount:
+        opened = [site.folder / "opened 0", site.folder / "opened 1"]
         writers = [
-            Program(sys.executable, "-c", _WRITE_PART, mount.path / "a.3mf", str(n), "ab"[n], stdin=subprocess.PIPE)
+            Program(sys.executable, "-c", _WRITE_PART, mount.path / "a.3mf", str(n), "ab"[n], opened[n], stdin=PIPE)
             for n in (0, 1)
         ]
-        wait_until(lambda: all(_holds_open(writer.pid, "a.3mf") for writer in writers), "both to open the file")
+        for writer, mark in zip(writers, opened):
+            wait_until(lambda: mark.exists() or not writer.is_running, "it to open the file")  # noqa: B023
+            assert writer.is_running, writer.wait()
         for number in order or (0, 1):
             writers[number].stdin.write(b"\n")
             writers[number].stdin.flush()
@@ -182,13 +185,6 @@ def test_two_programs_write_one_file(
 
         assert (printer.card / "a.3mf").read_bytes() == (b"a" * 4096 + b"b" * 4096) * 32
         card.wait_until_tidy(printer.card)
-
-
-def _holds_open(pid: int, name: str) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith(name) for fd in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
 
 
 def test_many_programs_read_different_files_on_three_sessions(
@@ -328,7 +324,7 @@ def test_the_mount_survives_a_program_that_stops_in_the_middle(
     """A stopped writer (Ctrl-Z) holds up nobody else."""
     printer = start_printer()
     with mounted(address(printer), site.point, binding) as mount:
-        writer = Program("cp", "/dev/stdin", mount.path / "stopped.3mf", stdin=subprocess.PIPE)
+        writer = Program("cp", "/dev/stdin", mount.path / "stopped.3mf", stdin=PIPE)
         writer.stdin.write(bytes(SIZE))
         writer.stdin.flush()
         wait_until(lambda: _size_shown(mount.path / "stopped.3mf") > 0, "the writer to begin")
