@@ -36,6 +36,7 @@ from bambufs.errors import (
     PrinterError,
     PrinterTimeout,
     PrinterUnreachable,
+    again,
 )
 from bambufs.printer import codes
 from bambufs.printer.exchange import GET_VERSION, PUSHALL, Ack, encoded
@@ -195,7 +196,7 @@ class PrinterLink:
         """
         self.wait_for(lambda link: link.is_ready or link.health.is_hopeless, timeout)
         if not self.is_ready:
-            raise _again(self.health.problem or PrinterTimeout(self._untold()))
+            raise again(self.health.problem or PrinterTimeout(self._untold()))
 
     def request(self, payload: Mapping[str, object], timeout: float = 10.0) -> Ack:
         """Publish ``payload`` once and wait for the printer's answer; its `sequence_id` is set here.
@@ -240,7 +241,7 @@ class PrinterLink:
         """Queue ``message`` for the link's thread. Raises what stands in the way; then it will not be sent."""
         client, health = self._client, self._ledger.health
         if client is None or not health.is_connected:
-            raise _again(health.problem or PrinterUnreachable(f"There is no connection to {self.host}."))
+            raise again(health.problem or PrinterUnreachable(f"There is no connection to {self.host}."))
         done = client.publish(f"device/{self._serial}/request", message, qos=0)
         if done.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise PrinterUnreachable(f"The connection to {self.host} has just ended; nothing was sent. Try again.")
@@ -441,8 +442,3 @@ def _say_goodbye(client: mqtt.Client) -> None:
             if client.socket() is None or client.loop(0.2) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
     sock.close()
-
-
-def _again(error: PrinterError) -> PrinterError:
-    """A fresh copy, since an exception that is raised twice collects the traces of both."""
-    return type(error)(error.message, error.path)

@@ -28,6 +28,8 @@ from bambufs.simulator.desk import Request, read_request
 from bambufs.simulator.machine import Machine
 from bambufs.simulator.status import Json
 
+logger = logging.getLogger(__name__)
+
 _USER = "bblp"
 _LISTENER = "default"
 _BACKLOG = 16
@@ -179,7 +181,8 @@ class _Running:
             adapters = StreamReaderAdapter(reader), StreamWriterAdapter(writer)
             await self._broker.external_connected(*adapters, _LISTENER)
         except Exception:
-            pass
+            # amqtt raises all sorts when a client breaks off; a printer goes on with its other clients
+            logger.debug("an MQTT client's conversation ended in an error", exc_info=True)
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
