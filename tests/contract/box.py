@@ -12,19 +12,12 @@ from typing import Protocol
 import pytest
 
 from tests.contract.roots import MountedRoot, Root
+from tests.support.mounting import Target
 
 
-class Printer(Protocol):
+class Printer(Target, Protocol):
     """What the contract needs of a server: its address, its disk, and what was sent to it."""
 
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def access_code(self) -> str: ...
-    @property
-    def serial(self) -> str: ...
     @property
     def root(self) -> Path:
         """The card on the printer's own disk."""

@@ -733,3 +733,19 @@ def test_stop_frees_who_waits_and_ends_the_thread(shared_broker: Mosquitto, prin
 
     assert isinstance(ends[0], ConnectionDropped)
     assert threads.named("bambufs-link") == []
+
+
+def test_pauses_between_connections_double_up_to_a_bound_and_differ_between_mounts() -> None:
+    times = LinkTimes(first_retry=1.0, longest_retry=60.0)
+
+    def pauses() -> list[float]:
+        link = PrinterLink(
+            "127.0.0.1", "", "12345678", make_context=make_context, check_certificate=lambda der: None, times=times
+        )
+        return [link._pause() for _ in range(9)]
+
+    one, other = pauses(), pauses()
+
+    longest = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(one, longest))
+    assert one != other
