@@ -7,7 +7,7 @@ import os
 
 from ..config import default_cache_dir
 from ..errors import UsageError
-from .build import trust_store
+from ..printer.doors import trust_store
 
 
 def run(args: argparse.Namespace) -> int:

@@ -112,6 +112,7 @@ class Card:
         """Finish the tidying up that is owed and say goodbye."""
         self._janitor.close()
         self._pool.close()
+        self._leftovers.close()
 
     @contextmanager
     def _lend(self, *, bulk: bool = False, patience: float = METADATA_PATIENCE) -> Iterator[FtpsSession]:
