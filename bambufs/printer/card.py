@@ -35,6 +35,9 @@ METADATA_PATIENCE = 20.0
 BULK_PATIENCE = 900.0
 """Seconds that a transfer waits for its turn behind others, which are bounded by their own stall time-outs."""
 
+_MAX_ODD_LINES = 200
+_MAX_ODD_TEXT = 200
+
 _PIPELINED = 100
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
 
@@ -154,9 +157,13 @@ class Card:
         return found
 
     def _note_odd(self, line: str) -> None:
-        if line not in self._odd_lines and len(self._odd_lines) < 1000:
-            self._odd_lines.add(line)
-            logger.warning("the printer lists something that cannot be shown: %.200s", ascii(line))
+        text = ascii(line[:_MAX_ODD_TEXT])
+        if text in self._odd_lines or len(self._odd_lines) >= _MAX_ODD_LINES:
+            return
+        self._odd_lines.add(text)
+        logger.warning("the printer lists something that cannot be shown: %s", text)
+        if len(self._odd_lines) == _MAX_ODD_LINES:
+            logger.warning("the printer lists more that cannot be shown; no more of it is told here")
 
     def _find(self, path: str) -> Entry | None:
         folder, name = paths.split(path)

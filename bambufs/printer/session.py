@@ -20,15 +20,21 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from .. import interrupts
-from ..errors import PrinterTimeout
+from ..errors import PrinterError, PrinterTimeout
 from .family import Family, family_of
 from .replies import connecting, translating
-from .wire import ImplicitFtps, connect, is_ready, patiently
+from .wire import ImplicitFtps, connect, is_ready, patiently, receive_all
 
 logger = logging.getLogger(__name__)
 
 USER = "bblp"
 BLOCK = 64 * 1024
+_MAX_LISTING = 16 << 20
+"""Bytes of one listing: some 200,000 files."""
+_ENDLESS_LISTING = (
+    "the printer's listing of this folder does not end; switch the printer off and on again, or look at its card "
+    "in a computer"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Timeouts:
     """For the answer to a command."""
     stall: float = 30.0
     """Without a single byte moved on a data connection."""
+    listing: float = 60.0
+    """For a whole listing, however steadily it trickles in."""
     final_reply: float = 90.0
     """For the reply after an upload. An H2D takes 30 s and more (maziggy/bambuddy#645)."""
 
@@ -174,7 +182,9 @@ class FtpsSession:
             self._ftp.voidcmd(f"CWD {folder}")
             data, _ = self._ftp.ntransfercmd("LIST -a" if hidden and self.family.lists_hidden else "LIST")
             with data:
-                text = self._read_all(data)
+                text = receive_all(data, stall=self._timeouts.stall, seconds=self._timeouts.listing, most=_MAX_LISTING)
+            if text is None:
+                raise PrinterError(_ENDLESS_LISTING, folder)
             self.final_reply()
         lines = text.decode("utf-8", "surrogateescape").split("\n")
         return [line.removesuffix("\r") for line in lines if line]
@@ -224,7 +234,7 @@ class FtpsSession:
         try:
             reply = self._ftp.getresp()
             return timegm(time.strptime(reply[4:18], "%Y%m%d%H%M%S")) if reply.startswith("213 ") else None
-        except (ftplib.error_perm, ValueError):
+        except (ftplib.error_temp, ftplib.error_perm, ValueError):
             return None
 
     def rename(self, old: str, new: str) -> None:
@@ -264,12 +274,6 @@ class FtpsSession:
     def _simply(self, command: str, path: str) -> None:
         with translating(path):
             self._ftp.voidcmd(command)
-
-    def _read_all(self, data: ssl.SSLSocket) -> bytes:
-        blocks = []
-        while block := patiently(data.recv, self._timeouts.stall, BLOCK):
-            blocks.append(block)
-        return b"".join(blocks)
 
     def _send_all(self, data: ssl.SSLSocket, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
         sent = 0

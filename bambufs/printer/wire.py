@@ -17,12 +17,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .. import interrupts
+from ..errors import ConnectionDropped
 from .paths import check_sendable
 
 Result = TypeVar("Result")
 
-_MAX_LINE = 64 * 1024
-_MAX_REPLY_LINES = 1000
+_MAX_REPLY = 64 * 1024
+"""Bytes of one reply, all its lines together."""
+_ENDLESS = "the printer's answer does not end; if that stays so, switch the printer off and on again"
 
 
 def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -> Result:
@@ -38,6 +40,29 @@ def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -
             interrupts.check()
             if time.monotonic() >= deadline:
                 raise
+
+
+def _check_time(deadline: float) -> None:
+    """Raise `TimeoutError` after ``deadline`` (monotonic), however much comes in, and `Interrupted`."""
+    interrupts.check()
+    if time.monotonic() >= deadline:
+        raise TimeoutError("timed out")
+
+
+def receive_all(connection: socket.socket, *, stall: float, seconds: float, most: int) -> bytes | None:
+    """Everything until the end of the stream; None when that is more than ``most`` bytes.
+
+    Raises `TimeoutError` when nothing comes for ``stall`` seconds or the end has not come after ``seconds``,
+    `Interrupted` and what receiving raises.
+    """
+    deadline = time.monotonic() + seconds
+    received = bytearray()
+    while block := patiently(connection.recv, stall, 64 * 1024):
+        received += block
+        if len(received) > most:
+            return None
+        _check_time(deadline)
+    return bytes(received)
 
 
 def is_ready(connection: socket.socket, seconds: float, *, to_send: bool = False) -> bool:
@@ -151,10 +176,15 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
     def getline(self) -> str:
         """Read one line of a reply."""
+        return self._line(time.monotonic() + self.patience)
+
+    def _line(self, deadline: float) -> str:
         while b"\n" not in self._received:
-            if len(self._received) > _MAX_LINE:
-                raise ftplib.Error("a line of the reply does not end")
-            data = patiently(self.control.recv, self.patience, 8192)
+            if self._received:
+                _check_time(deadline)
+            if len(self._received) > _MAX_REPLY:
+                raise ConnectionDropped(_ENDLESS)
+            data = patiently(self.control.recv, deadline - time.monotonic(), 8192)
             if not data:
                 raise EOFError
             self._received += data
@@ -162,17 +192,27 @@ class ImplicitFtps(ftplib.FTP_TLS):
         return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
     def getmultiline(self) -> str:
-        """Read one reply of one or more lines, and not endlessly many."""
-        line = self.getline()
-        lines = [line]
+        """Read one reply of one or more lines, neither endlessly many nor for longer than ``patience``."""
+        deadline = time.monotonic() + self.patience
+        line = self._line(deadline)
+        lines, length = [line], len(line)
         if line[3:4] == "-":
             code = line[:3]
             while not (line[:3] == code and line[3:4] != "-"):
-                if len(lines) >= _MAX_REPLY_LINES:
-                    raise ftplib.Error("the reply does not end")
-                line = self.getline()
+                line = self._line(deadline)
+                _check_time(deadline)
                 lines.append(line)
+                length += len(line) + 1
+                if length > _MAX_REPLY:
+                    raise ConnectionDropped(_ENDLESS)
         return "\n".join(lines)
+
+    def makepasv(self) -> tuple[str, int]:
+        """Where the printer awaits the data connection; raises `ftplib.error_proto` for a port that cannot be one."""
+        host, port = super().makepasv()
+        if not 0 < port < 1 << 16:
+            raise ftplib.error_proto("it names an impossible port for the data")
+        return host, port
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[ssl.SSLSocket, int | None]:
         """The data connection for ``cmd``; passive only, to the control connection's own host.

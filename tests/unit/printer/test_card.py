@@ -164,6 +164,18 @@ def test_odd_line_is_told_once(start: Start, caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_only_so_many_odd_lines_are_told(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    card, printer = start()
+    junk = "".join(f"junk {number}{'x' * 1000}\r\n" for number in range(500)).encode()
+    printer.tamper("LIST", data=lambda raw: raw + junk)
+    assert [entry.name for entry in card.list("/")] == ["cache"]
+    card.list("/")
+    told = [record.getMessage() for record in caplog.records if "cannot be shown" in record.getMessage()]
+    assert len(told) == 201
+    assert told[-1] == "the printer lists more that cannot be shown; no more of it is told here"
+    assert max(map(len, told)) < 300
+
+
 def test_exact_times_are_told(start: Start) -> None:
     card, _ = start(fat_times=False)
     store(card, NEW)
