@@ -72,6 +72,7 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     _add_status(commands)
     _add_trust(commands)
     _add_config(commands)
+    _add_discover(commands)
     _add_demo(commands)
     _add_simulate(commands, with_simulator)
     return parser
@@ -270,6 +271,35 @@ def _add_config(commands: _Commands) -> None:
             part.add_argument("printer", metavar="PRINTER", nargs="?", help="this one only (every one)")
             part.add_argument("--json", action="store_true", help="as JSON")
         part.set_defaults(run=_later("config", f"run_{name}"))
+
+
+_DISCOVER_HELP = """\
+Show the printers in this network: name, model, serial number, address, strength of the Wi-Fi signal, and under which
+name bambufs knows them. Printers announce themselves every few seconds.
+"""
+
+
+def _add_discover(commands: _Commands) -> None:
+    parser = commands.add_parser("discover", help="find the printers in this network", description=_DISCOVER_HELP)
+    parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="how long to listen (10)")
+    parser.add_argument("--port", type=_port, default=2021, metavar="N", help="the UDP port to listen at (2021)")
+    parser.add_argument("--json", action="store_true", help="as JSON, at the end")
+    parser.set_defaults(run=_later("discover"))
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds, for argparse."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, as in 5") from None
+
+
+def _port(text: str) -> int:
+    """A port, for argparse."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 1 to 65535")
+    return int(text)
 
 
 def _add_demo(commands: _Commands) -> None:
