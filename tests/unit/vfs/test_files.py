@@ -485,6 +485,26 @@ def test_time_of_the_overlay_is_set(fs: FileSystem) -> None:
 # --- creating ---------------------------------------------------------------------------------------
 
 
+def test_time_set_while_a_dot_file_is_being_released_stays(fs: FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = fs.create("/cache/.a.tmp", os.O_WRONLY)
+    fs.write(number, b"content", 0)
+    set_time = SpoolFile.set_time
+    others: list[threading.Thread] = []
+
+    def overtaken(spool: SpoolFile, mtime: int) -> None:
+        if not others:
+            others.append(threading.Thread(target=fs.utimens, args=("/cache/.a.tmp", EXACT)))
+            others[0].start()
+            others[0].join(0.2)
+        set_time(spool, mtime)
+
+    monkeypatch.setattr(SpoolFile, "set_time", overtaken)
+    fs.release(number)
+    others[0].join()
+
+    assert fs.getattr("/cache/.a.tmp").mtime == EXACT
+
+
 def test_existing_file_is_refused_when_a_new_one_is_wanted(fs: FileSystem) -> None:
     with pytest.raises(FileExistsError):
         fs.create(OLD, os.O_WRONLY | os.O_EXCL)
