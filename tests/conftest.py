@@ -80,6 +80,8 @@ def pytest_runtest_makereport(
             said = mount.log_file.read_bytes()[starts.get(mount, 0) :].decode(errors="replace")
             if said:
                 report.sections.append((f"log of {mount.path}", said[-20000:]))
+    # Odd file names in what was logged are no text, and the processes that share the tests exchange text only.
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     return report
 
 
