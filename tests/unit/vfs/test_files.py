@@ -245,6 +245,13 @@ def test_truncating_an_open_file_waits_for_its_close(fs: FileSystem, printer: Me
     assert printer.files[OLD] == b"old"
 
 
+def test_truncating_a_file_that_is_being_read_is_stored_at_once(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.open(OLD, os.O_RDONLY)
+    fs.truncate(OLD, 3)
+    assert printer.files[OLD] == b"old"
+    fs.release(number)
+
+
 def test_truncating_to_nothing_fetches_nothing(fs: FileSystem, printer: MemoryPrinter) -> None:
     fs.truncate(OLD, 0)
     assert printer.count("RETR") == 0
