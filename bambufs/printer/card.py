@@ -146,10 +146,12 @@ class Card:
 
     def modified(self, folder: str, names: Sequence[str], *, patience: float = METADATA_PATIENCE) -> dict[str, int]:
         """The times, exact to the second, of files in ``folder``; empty where asking would cost a round trip each."""
-        if not self.family.pipelines:
-            return {}
         found: dict[str, int] = {}
+        if not self.family.pipelines:
+            return found
         with self._lend(patience=patience) as session:
+            if not session.pipelines:
+                return found
             for start in range(0, len(names), _PIPELINED):
                 some = names[start : start + _PIPELINED]
                 times = session.modified([paths.join(folder, name) for name in some])

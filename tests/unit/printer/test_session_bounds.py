@@ -12,16 +12,16 @@ import pytest
 from bambufs.errors import CardRefused, ConnectionDropped, PrinterError, PrinterTimeout
 from bambufs.printer import session as session_module
 from bambufs.printer.session import FtpsSession, Timeouts
-from tests.support.scripted import LOGIN, Step, Talk, ask, denies, says, scripted
+from tests.support.scripted import LOGIN, TOGETHER, Step, Talk, ask, denies, says, scripted
 
 BRISK = Timeouts(connect=2.0, greet=5.0, reply=0.6, stall=2.0, listing=0.6, final_reply=2.0)
 
 
 @contextmanager
-def talking(*script: Step) -> Iterator[FtpsSession]:
+def talking(*script: Step, pipelines: bool = False) -> Iterator[FtpsSession]:
     """A session, logged in, whose printer goes on by ``script``."""
-    with scripted([*LOGIN, *script]) as printer:
-        session = FtpsSession.open(printer.target(), BRISK)
+    with scripted([*(TOGETHER if pipelines else LOGIN), *script]) as printer:
+        session = FtpsSession.open(printer.target(pipelines=pipelines), BRISK)
         try:
             yield session
         finally:
@@ -136,6 +136,6 @@ def test_time_that_is_not_told_now_does_not_hide_the_others() -> None:
         for reply in replies:
             talk.say(reply)
 
-    with talking(answers) as session:
+    with talking(answers, pipelines=True) as session:
         times = session.modified([f"/{number}" for number in range(4)])
     assert times == (1709208000, None, None, 1709208002)
