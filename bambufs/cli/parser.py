@@ -105,6 +105,7 @@ options for -o, separated by commas:
                      as in ftp:///{path} or file:///sdcard/{path}
   drop_folder=NAME   the same as --drop-folder
   sessions=N         how many connections to the printer at most (3; P1 and A1 models take one)
+  careful            ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips
   cache_size=SIZE    how much of what was read to keep on this computer (2G)
   nonempty           mount over a folder that is not empty
   fuse=2, fuse=3     which libfuse to use (3 where it is installed)

@@ -122,6 +122,7 @@ _TRUST_HELP = (
     "not at all (none)"
 )
 _SIZE_HELP = "the size of its card, which it does not tell (32G); for the free space that file managers show"
+_CAREFUL_HELP = "ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips"
 _URL_HELP = "how the printer is told where a file to print is, when its model's own form fails"
 _OTHER_HELP = "let other users of this computer in (needs user_allow_other in /etc/fuse.conf)"
 
@@ -137,6 +138,7 @@ _OF_THE_PRINTER = (
     Setting("tls_trust", TEXT, _TRUST_HELP, '"first-use"', "--tls-trust", choices=TRUST_MODES),
     Setting("sessions", NUMBER, "how many connections at most (3; P1 and A1 models take one)", "3",
             o_name="sessions", field="max_sessions"),
+    Setting("careful", SWITCH, _CAREFUL_HELP, "true", o_name="careful"),
     Setting("url_template", TEXT, _URL_HELP, '"ftp:///{path}"', o_name="url_template"),
     Setting("cache_dir", PATH, "for temporary files (~/.cache/bambufs)", '"~/.cache/bambufs"', "--cache-dir", "DIR"),
     Setting("cache_size", SIZE, "how much of what was read to keep on this computer (2G)", '"2G"',

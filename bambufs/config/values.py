@@ -34,6 +34,7 @@ class Config:
     cache_size: int = 2 * 10**9
     read_only: bool = False
     max_sessions: int = 3
+    careful: bool = False
     url_template: str = ""
     drop_folder: str = ""
 

@@ -14,7 +14,7 @@ from .health import DoorHealth
 from .leftovers import Leftovers
 from .link import PrinterLink
 from .pool import SessionPool
-from .session import FtpsSession, Target, Timeouts
+from .session import FtpsSession, Manners, Target, Timeouts
 
 CheckCertificate: TypeAlias = Callable[[bytes], None]
 
@@ -52,6 +52,7 @@ def open_card(
         _context(config),
         server_name=config.serial if config.tls_trust == "ca" else None,
         check_certificate=check or certificate_check(config),
+        manners=Manners(pipelines=not config.careful),
     )
     pool = SessionPool(
         lambda: health.watched(lambda: FtpsSession.open(target, timeouts or Timeouts())), limit=config.max_sessions

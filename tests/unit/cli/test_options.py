@@ -21,6 +21,7 @@ def test_nothing_chooses_nothing() -> None:
         ("ro", "read_only", True),
         ("rw", "read_only", False),
         ("retry", "retry", True),
+        ("careful", "careful", True),
         ("allow_other", "allow_other", True),
         ("nonempty", "nonempty", True),
         ("uid=1000", "uid", 1000),
