@@ -67,8 +67,7 @@ def quirk_list(model: str) -> str:
 
 
 def _wrapped(quirk: Quirk) -> str:
-    of = "Any of" if quirk.several else "One of"
-    choices = f" {of}: {', '.join(quirk.choices)}." if quirk.choices else ""
+    choices = f" One of: {', '.join(quirk.choices)}." if quirk.choices else ""
     text = f"{quirk.help}{choices} Source: {quirk.source}."
     return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 

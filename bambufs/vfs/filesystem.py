@@ -171,8 +171,6 @@ class FileSystem:
             raise os_error(errno.ENOENT, path)
         if not attributes.is_dir:
             raise os_error(errno.ENOTDIR, path)
-        # First what is open: a file that is stored and closed during the listing is in the one or in the other.
-        opened = self._opened_in(path)
         found: dict[str, Attributes] = {}
         if not paths.is_dot_path(path):
             found = {
@@ -184,18 +182,12 @@ class FileSystem:
             local = self._overlay.attributes(paths.join(path, name))
             if local is not None:
                 found[name] = local
-        found.update(opened)
-        return sorted(found.items())
-
-    def _opened_in(self, folder: str) -> dict[str, Attributes]:
-        """The open files right inside ``folder`` by name."""
-        opened = {}
-        for node in self._files.nodes.in_folder(folder):
+        for node in self._files.nodes.in_folder(path):
             name = paths.split(node.path)[1]
             attributes = node.attributes
             if not name.startswith(Renames.HIDDEN_PREFIX) and not node.is_finished:
-                opened[name] = attributes
-        return opened
+                found[name] = attributes
+        return sorted(found.items())
 
     def access(self, path: str, mode: int) -> None:
         """Whether ``path`` is there; permissions are the mount's affair. Raises `FileNotFoundError`."""
@@ -238,7 +230,7 @@ class FileSystem:
         return self._files.write(fh, data, offset)
 
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
-        """Cut or extend a file. Unless a program has it open for writing, the change is uploaded at once."""
+        """Cut or extend a file. Without a handle on it the change is uploaded at once."""
         if fh is not None or path is None:
             self._files.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
@@ -247,7 +239,7 @@ class FileSystem:
         try:
             node = self._files.nodes.handle(number).node
             self._files.truncate(node, length)
-            if not self._files.nodes.is_being_written(node, besides=number):
+            if node.handles == 1:
                 self._files.flush(number)
         finally:
             self._files.release(number)

@@ -8,7 +8,6 @@ were deleted while open.
 from __future__ import annotations
 
 import errno
-import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,9 +23,6 @@ from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .times import TimeStore
-
-_UPLOAD_PATIENCE = 2.0
-"""Seconds for which renaming a folder waits for the upload of a file in it: enough for a small one just closed."""
 
 
 class Renames:
@@ -93,7 +89,7 @@ class Renames:
             self._overlay.unlink(path)
             return
         if node.remote is not None and node.spool is None and node.remote.size and node.handles:
-            hidden = new_part_path(path)
+            hidden = new_part_path(path, self._card.family.longest_path)
             self._card.rename(node.remote_path, hidden)
             node.remote_path = hidden
             if node.blocks is not None:
@@ -187,7 +183,9 @@ class Renames:
             node.blocks.moved(path)
 
     def _rename_folder(self, old: str, new: str, nodes: list[Node]) -> None:
-        with self._holding(nodes, patience=_UPLOAD_PATIENCE):
+        if any(node.upload is not None for node in nodes):
+            raise PrinterBusy("a file in this folder is being uploaded; rename it when that is done", old)
+        with self._holding(nodes):
             self._card.rename(old, new)
             for node in nodes:
                 self._follow(node, paths.moved(node.path, old, new))
@@ -243,7 +241,6 @@ class Renames:
                 self._overlay.put(spool.file, new)
                 spool.file = self._overlay.local(new)
                 os.utime(spool.file, (mtime, mtime))
-                node.mtime = mtime
                 self._files.become_local(node, new, spool)
         finally:
             self._files.release(number)
@@ -256,16 +253,11 @@ class Renames:
         self._listings.apply(path, None)
 
     @contextmanager
-    def _holding(self, nodes: list[Node], *, patience: float = math.inf) -> Iterator[None]:
-        """Keep the contents of ``nodes`` still; always in one order, so that two renames cannot block each other.
-
-        Raises `PrinterBusy` when one of them is being uploaded for longer than ``patience`` seconds.
-        """
+    def _holding(self, nodes: list[Node]) -> Iterator[None]:
+        """Keep the contents of ``nodes`` still; always in one order, so that two renames cannot block each other."""
         with ExitStack() as stack:
             for node in sorted(nodes, key=id):
-                if not interrupts.acquire(node.io_lock, patience):
-                    message = "a file in this folder is being uploaded; rename the folder when that is done"
-                    raise PrinterBusy(message, paths.parent(node.path))
+                interrupts.acquire(node.io_lock)
                 stack.callback(node.io_lock.release)
             yield
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import ssl
 import threading
@@ -27,7 +26,6 @@ class PlainMqtt:
         self._printer = printer
         self._changed = threading.Condition()
         self.documents: list[Document] = []
-        self.raw: list[bytes] = []
         self.connected: str | None = None
         self.is_subscribed: bool | None = None
         self.lost = False
@@ -124,9 +122,7 @@ class PlainMqtt:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         with self._changed:
-            self.raw.append(bytes(message.payload))
-            with contextlib.suppress(ValueError, RecursionError):  # a hostile printer's
-                self.documents.append(json.loads(message.payload))
+            self.documents.append(json.loads(message.payload))
             self._changed.notify_all()
 
     def _on_disconnect(

@@ -1,1 +1,0 @@
-"""Tests of what is in force, and of the files that say so."""
