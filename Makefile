@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+JOBS ?= 4
 OUT ?= bench.json
 SOAK_SECONDS ?= 900
 PACKAGE := setup.cfg setup.py bambufs/__init__.py
@@ -15,7 +16,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517
 
 help:
 	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
-	@echo "test       the tests (ARGS=... goes to pytest)"
+	@echo "test       the tests, $(JOBS) at a time (JOBS=0: one by one; ARGS=... goes to pytest)"
 	@echo "test-all   the tests on every CPython from 3.11 on that is installed"
 	@echo "soak       the slow tests, for SOAK_SECONDS=$(SOAK_SECONDS) at most"
 	@echo "lint types the checks of ruff and mypy"
@@ -29,7 +30,7 @@ demo: $(VENV)/.demo device
 	exec $(BIN)/bambufs demo $$once $(if $(FAMILY),--family $(FAMILY))
 
 test: $(VENV)/.test device
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: $(VENV)/.test device
 	@.ci/every-python $(ARGS)

@@ -7,7 +7,9 @@ a probe for the length of a request with `watched`; threads without one are neve
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -37,10 +39,17 @@ def check() -> None:
         raise Interrupted("the program that asked was interrupted")
 
 
-def acquire(lock: threading.Lock) -> None:
-    """Acquire ``lock``, looking for an interrupt while waiting; raises `Interrupted`."""
-    while not lock.acquire(timeout=STEP):
+def acquire(lock: threading.Lock, patience: float = math.inf) -> bool:
+    """Acquire ``lock``, looking for an interrupt while waiting; raises `Interrupted`.
+
+    Returns False when that took longer than ``patience`` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while not lock.acquire(timeout=min(STEP, max(0.0, deadline - time.monotonic()))):
         check()
+        if time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def wait_for(

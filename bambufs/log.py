@@ -9,6 +9,7 @@ from pathlib import Path
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _VERBOSE_FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 class _Redacting(logging.Formatter):
@@ -17,6 +18,10 @@ class _Redacting(logging.Formatter):
     def __init__(self, pattern: str, secrets: tuple[str, ...]) -> None:
         super().__init__(pattern)
         self._secrets = tuple(secret for secret in secrets if secret)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """One line, whatever names it tells of: a file's name may hold line breaks, or steer the terminal."""
+        return super().formatMessage(record).translate(_STEERING)
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

@@ -35,6 +35,7 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def _keep_temporary_files_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     patch.setenv("TMPDIR", str(folder))
+    patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # whoever runs the tests may own a printer
     patch.setattr(tempfile, "tempdir", str(folder))
 
 
@@ -79,6 +80,8 @@ def pytest_runtest_makereport(
             said = mount.log_file.read_bytes()[starts.get(mount, 0) :].decode(errors="replace")
             if said:
                 report.sections.append((f"log of {mount.path}", said[-20000:]))
+    # Odd file names in what was logged are no text, and the processes that share the tests exchange text only.
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     return report
 
 

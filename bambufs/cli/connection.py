@@ -1,19 +1,41 @@
-"""What the commands that speak to a printer for a moment have in common."""
+"""What the commands that speak to a printer have in common."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+from pathlib import Path
 
 from .. import log
 from ..config import Config
-from .mount import make_config
+from ..config.file import Chosen, read_files
+from ..config.resolve import Resolved, resolve
+from ..config.settings import SETTINGS
 from .options import parse_options
 
 
+def resolved(args: argparse.Namespace) -> Resolved:
+    """What is in force for the printer that ``args`` name, from arguments, environment and files, and who said so.
+
+    Raises `UsageError`; asking it for its config does so when there is no access code.
+    """
+    return resolve(args.printer, given(args), os.environ, read_files(os.environ))
+
+
 def connection_config(args: argparse.Namespace) -> Config:
-    """What is in force, from arguments, options and environment; raises `UsageError`."""
-    return make_config(args, parse_options(args.options))
+    """What is in force for the printer that ``args`` name. Raises `UsageError`."""
+    return resolved(args).config
+
+
+def given(args: argparse.Namespace) -> dict[str, Chosen]:
+    """What the command line says, by the key of each setting; an option comes before its like behind `-o`."""
+    said = {
+        key: Chosen(value.absolute() if isinstance(value, Path) else value, SETTINGS[key].option or "the command line")
+        for key, value in vars(args).items()
+        if key in SETTINGS and value is not None
+    }
+    return {**parse_options(getattr(args, "options", [])), **said}
 
 
 def log_quietly(args: argparse.Namespace, config: Config) -> None:

@@ -7,40 +7,48 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .. import log
-from ..config import Config, default_cache_dir, find_access_code, parse_size
+from ..config import Config, MountOptions
 from ..errors import PrinterError, PrinterUnreachable, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
 from ..vfs.root import Root
 from .build import open_filesystem
+from .connection import resolved
 from .explain import explained
-from .options import MountOptions, parse_options
 
 logger = logging.getLogger(__name__)
 
 _CONTROL_PATIENCE = 3.0
+_NO_MOUNT_POINT = (
+    "on which folder? Write it behind the printer: bambufs mount {printer} ~/printer, or set mountpoint for it in "
+    "config.toml"
+)
 _RETRY_SECONDS = (3.2, 5.0, 10.0, 20.0, 30.0)
 
 
 def run(args: argparse.Namespace) -> int:
     """Mount, in the background unless told otherwise; returns the exit code."""
-    options = parse_options(args.options)
-    config = make_config(args, options)
-    place = daemon.prepare_mountpoint(args.mountpoint, may_hold_files=options.nonempty)
+    chosen = resolved(args)
+    config, options = chosen.config, chosen.mount
+    if options.mountpoint is None:
+        raise UsageError(_NO_MOUNT_POINT.format(printer=args.printer))
+    given = Path(options.mountpoint)
+    place = daemon.prepare_mountpoint(given, may_hold_files=options.nonempty)
     library = binding.choose(options.fuse)
     if options.allow_other:
         _check_allow_other()
-    owner = _owner(args, options)
+    owner = _owner(options)
 
     def work(ready: Callable[[], None]) -> int:
         os.umask(0o077)
-        file = args.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
+        file = options.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
         log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
-        names = (str(place), str(args.mountpoint.absolute()))
-        root = open_filesystem(config, list_control=args.list_control, mountpoints=names)
+        names = (str(place), str(given.absolute()))
+        root = open_filesystem(config, list_control=options.list_control, mountpoints=names)
         try:
             root.start()
             _connect(root, keep_trying=options.retry)
@@ -51,32 +59,6 @@ def run(args: argparse.Namespace) -> int:
     if args.foreground:
         return work(lambda: None)
     return daemon.detach(work, explained)
-
-
-def make_config(args: argparse.Namespace, options: MountOptions) -> Config:
-    """What is in force, from arguments, options and environment; raises `UsageError`."""
-    host = args.printer
-    if host == "-":
-        host = os.environ.get("BAMBU_IP", "")
-        if not host:
-            raise UsageError("the printer is given as -, but BAMBU_IP is not set")
-    return Config(
-        host=host,
-        access_code=find_access_code(args.access_code_file, os.environ),
-        serial=args.serial or os.environ.get("BAMBU_DEVICE_ID") or None,
-        ftps_port=args.ftps_port,
-        mqtt_port=args.mqtt_port,
-        tls_trust=args.tls_trust,
-        tls_ca=options.tls_ca,
-        cache_dir=(args.cache_dir or default_cache_dir(os.environ)).absolute(),
-        ttl=args.ttl,
-        card_size=parse_size(args.card_size),
-        cache_size=options.cache_size,
-        read_only=args.read_only or options.read_only,
-        max_sessions=options.sessions,
-        url_template=options.url_template,
-        drop_folder=args.drop_folder or options.drop_folder,
-    )
 
 
 def _connect(root: Root, *, keep_trying: bool) -> None:
@@ -124,15 +106,11 @@ def _serve(
     return 0
 
 
-def _owner(args: argparse.Namespace, options: MountOptions) -> Owner:
-    def first(*values: int | None) -> int | None:
-        return next((value for value in values if value is not None), None)
-
-    uid, gid, umask = first(args.uid, options.uid), first(args.gid, options.gid), first(args.umask, options.umask)
+def _owner(options: MountOptions) -> Owner:
     return Owner(
-        os.getuid() if uid is None else uid,
-        os.getgid() if gid is None else gid,
-        0o022 if umask is None else umask & 0o777,
+        os.getuid() if options.uid is None else options.uid,
+        os.getgid() if options.gid is None else options.gid,
+        options.umask,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from .. import __version__
-from ..config import FTPS_PORT, MQTT_PORT, TRUST_MODES
+from ..config.settings import MOUNT_KEYS, SETTINGS, SWITCH, Setting
 from ..printer.request import BED_TYPES
 from . import mount, simulate, trust, unmount
 
@@ -49,9 +49,9 @@ class _Parser(argparse.ArgumentParser):
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-def _later(module: str) -> Callable[[argparse.Namespace], int]:
+def _later(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
     """A command that is loaded when it is run, so that a mount does not carry the tables and bars of the others."""
-    return lambda args: int(importlib.import_module(f".{module}", __package__).run(args))
+    return lambda args: int(getattr(importlib.import_module(f".{module}", __package__), function)(args))
 
 
 def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
@@ -71,17 +71,11 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     _add_print(commands)
     _add_status(commands)
     _add_trust(commands)
+    _add_config(commands)
+    _add_discover(commands)
     _add_demo(commands)
     _add_simulate(commands, with_simulator)
     return parser
-
-
-def _umask(text: str) -> int:
-    """Three octal digits; a `ValueError` becomes argparse's message."""
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no umask; write it like 022") from None
 
 
 def _show_help(parser: argparse.ArgumentParser) -> int:
@@ -95,13 +89,13 @@ Mount the storage of PRINTER on the empty folder MOUNTPOINT. Returns once the fo
 the background until it is unmounted.
 
 The access code stands on the printer's screen under Settings, LAN only mode. It is read from --access-code-file, from a
-systemd credential named access_code, or from the environment variable BAMBU_ACCESS_CODE, never from an argument, where
-every user of the computer could see it.
+systemd credential named access_code, from the environment variable BAMBU_ACCESS_CODE, or from config.toml, never from
+an argument, where every user of the computer could see it. All options can stand in config.toml (see bambufs config).
 """
 
 _MOUNT_OPTIONS = """\
 options for -o, separated by commas:
-  ro                 the same as --read-only
+  ro, rw             the same as --read-only, and its opposite
   retry              keep trying while the printer is switched off, instead of giving up
   allow_other        let other users of this computer in (needs user_allow_other in /etc/fuse.conf)
   uid=N, gid=N       who owns everything in the mount (you)
@@ -111,6 +105,7 @@ options for -o, separated by commas:
                      as in ftp:///{path} or file:///sdcard/{path}
   drop_folder=NAME   the same as --drop-folder
   sessions=N         how many connections to the printer at most (3; P1 and A1 models take one)
+  careful            ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips
   cache_size=SIZE    how much of what was read to keep on this computer (2G)
   nonempty           mount over a folder that is not empty
   fuse=2, fuse=3     which libfuse to use (3 where it is installed)
@@ -122,10 +117,6 @@ exit codes:
 """
 
 
-_TRUST_HELP = "how to check its certificate: remember the first one seen (the default), by an authority, or not at all"
-_SIZE_HELP = "the size of its card, which it does not tell (32G); for the free space that file managers show"
-
-
 def _add_mount(commands: _Commands) -> None:
     parser = commands.add_parser(
         "mount",
@@ -135,42 +126,57 @@ def _add_mount(commands: _Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_printer(parser)
-    parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help="an empty folder")
+    where = "an empty folder (the printer's mountpoint in config.toml)"
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, nargs="?", help=where)
     parser.add_argument("--foreground", action="store_true", help="stay in the foreground, and log to the terminal")
-    parser.add_argument("--read-only", action="store_true", help="refuse every change")
-    parser.add_argument("--ttl", type=float, default=5.0, metavar="SECONDS", help="how long a listing counts (5)")
-    parser.add_argument("--card-size", default="32G", metavar="SIZE", help=_SIZE_HELP)
-    parser.add_argument("--uid", type=int, metavar="N", help="who owns everything in the mount (you)")
-    parser.add_argument("--gid", type=int, metavar="N", help="which group owns it (yours)")
-    parser.add_argument("--umask", type=_umask, metavar="NNN", help="permissions to take away (022)")
-    parser.add_argument("--list-control", action="store_true", help="show the folder .bambufs in listings")
-    parser.add_argument("--drop-folder", metavar="NAME", help="show a folder that prints what is dropped into it")
+    _add_settings(parser, for_mounts=True)
     _add_connection(parser)
     parser.set_defaults(run=mount.run)
 
 
 def _add_printer(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("printer", metavar="PRINTER", help="its address, or - to take it from BAMBU_IP")
+    what = "its name in config.toml, or its address, or - to take it from BAMBU_IP"
+    parser.add_argument("printer", metavar="PRINTER", help=what)
 
 
 def _add_connection(parser: argparse.ArgumentParser) -> None:
     """What every command that speaks to a printer has to know."""
-    parser.add_argument("--access-code-file", type=Path, metavar="FILE", help="a file that only you can read")
-    parser.add_argument("--serial", metavar="SERIAL", help="its serial number (else BAMBU_DEVICE_ID, or its own word)")
-    parser.add_argument("--ftps-port", type=int, default=FTPS_PORT, metavar="N", help=f"its file port ({FTPS_PORT})")
-    parser.add_argument("--mqtt-port", type=int, default=MQTT_PORT, metavar="N", help=f"its control port ({MQTT_PORT})")
-    parser.add_argument("--tls-trust", choices=TRUST_MODES, default="first-use", help=_TRUST_HELP)
-    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="for temporary files (~/.cache/bambufs)")
+    _add_settings(parser, for_mounts=False)
     parser.add_argument("-o", dest="options", metavar="OPTIONS", action="append", default=[], help="see below")
-    parser.add_argument("--log-file", type=Path, metavar="FILE", help="where to log")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log every step")
-    parser.set_defaults(ttl=5.0, card_size="32G", read_only=False, drop_folder=None)
+
+
+def _add_settings(parser: argparse.ArgumentParser, *, for_mounts: bool) -> None:
+    """The settings that are arguments. What is not given stays None, since config.toml may say it."""
+    for setting in SETTINGS.values():
+        if setting.option and (setting.key in MOUNT_KEYS) == for_mounts:
+            _add_setting(parser, setting)
+
+
+def _add_setting(parser: argparse.ArgumentParser, setting: Setting) -> None:
+    form: dict[str, Any] = {"type": _reader(setting), "metavar": setting.metavar}
+    if setting.kind is SWITCH:
+        form = {"action": "store_const", "const": True}
+    elif setting.choices:
+        form = {"choices": setting.choices}
+    parser.add_argument(setting.option, dest=setting.key, help=setting.help, **form)
+
+
+def _reader(setting: Setting) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        try:
+            return setting.read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def _add_unmount(commands: _Commands) -> None:
     text = "Unmount MOUNTPOINT, and wait until everything written to it has reached the printer."
     parser = commands.add_parser("unmount", help="unmount a folder", description=text)
-    parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help="the folder that a printer is mounted on")
+    what = "the folder that a printer is mounted on, or the printer's name in config.toml"
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help=what)
     parser.set_defaults(run=unmount.run)
 
 
@@ -231,9 +237,70 @@ def _add_trust(commands: _Commands) -> None:
         "shows. Do this after the printer was reset, repaired or replaced."
     )
     parser = commands.add_parser("trust", help="accept a printer's new certificate", description=text)
-    parser.add_argument("printer", metavar="PRINTER", help="its serial or address, as the mount was given it")
+    parser.add_argument("printer", metavar="PRINTER", help="its name, serial or address")
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="as given to mount (~/.cache/bambufs)")
     parser.set_defaults(run=trust.run)
+
+
+_CONFIG_HELP = """\
+Printers can be kept in a file, so that a name is enough: bambufs mount garage. The file is
+~/.config/bambufs/config.toml (for services /etc/bambufs/config.toml), is written by bambufs setup, and may be edited.
+What an argument or an environment variable says comes before the printer's table in it, that before its [defaults],
+and that before what is built in.
+"""
+
+_CONFIG_PARTS = (
+    ("show", "tell what is in force, and who said so"),
+    ("check", "find mistakes in the configuration files"),
+    ("example", "print a configuration file with every setting"),
+)
+
+
+def _add_config(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "config",
+        help="show or check what is configured",
+        description=_CONFIG_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=lambda args: _show_help(parser))
+    parts = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for name, text in _CONFIG_PARTS:
+        description = f"{text[0].upper()}{text[1:]}. Access codes are never shown."
+        part = parts.add_parser(name, help=text, description=description)
+        if name != "example":
+            part.add_argument("printer", metavar="PRINTER", nargs="?", help="this one only (every one)")
+            part.add_argument("--json", action="store_true", help="as JSON")
+        part.set_defaults(run=_later("config", f"run_{name}"))
+
+
+_DISCOVER_HELP = """\
+Show the printers in this network: name, model, serial number, address, strength of the Wi-Fi signal, and under which
+name bambufs knows them. Printers announce themselves every few seconds.
+"""
+
+
+def _add_discover(commands: _Commands) -> None:
+    parser = commands.add_parser("discover", help="find the printers in this network", description=_DISCOVER_HELP)
+    parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="how long to listen (10)")
+    parser.add_argument("--port", type=_port, default=2021, metavar="N", help="the UDP port to listen at (2021)")
+    parser.add_argument("--json", action="store_true", help="as JSON, at the end")
+    parser.set_defaults(run=_later("discover"))
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds, for argparse."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, as in 5") from None
+
+
+def _port(text: str) -> int:
+    """A port, for argparse."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 1 to 65535")
+    return int(text)
 
 
 def _add_demo(commands: _Commands) -> None:

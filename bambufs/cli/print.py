@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from ..errors import InvalidJob, UsageError, os_error
 from ..printer import paths
 from ..printer.card import Card
+from ..printer.doors import certificate_check, open_card, open_link
 from ..printer.link import PrinterLink
 from ..printer.outcome import NOT_STARTED_AFTER, Phase, PrintOutcome
 from ..printer.request import PrintRequest, parse_request
@@ -26,7 +27,6 @@ from ..printer.upload import Upload
 from ..vfs.attributes import Attributes
 from ..vfs.printing import Patience, PrintDesk
 from ..vfs.spool import Content
-from .build import certificate_check, open_card, open_link
 from .connection import connection_config, log_quietly
 
 _ON_CARD = "printer:"

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..printer.doors import open_link
 from ..printer.link import PrinterLink
 from ..printer.models import model_of_serial
 from ..printer.state import PrinterState, Temperature
-from .build import open_link
 from .connection import connection_config, log_quietly
 from .controls import printer_status
 

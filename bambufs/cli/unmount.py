@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from ..config.file import read_files
+from ..config.resolve import find_printer, resolve
 from ..errors import UsageError
 from ..mount import daemon
 
@@ -18,7 +20,7 @@ _SAY_AFTER = 2.0
 
 def run(args: argparse.Namespace) -> int:
     """Unmount, and wait for the mount's process to finish its uploads; returns the exit code."""
-    place = Path(os.path.abspath(args.mountpoint))
+    place = _place(args.mountpoint)
     if not is_mounted(place):
         raise UsageError(f"no printer is mounted on {place}", daemon.EXIT_MOUNT_POINT)
     process = _process_behind(place)
@@ -30,6 +32,17 @@ def run(args: argparse.Namespace) -> int:
         if process is not None:
             os.close(process)
     return 0
+
+
+def _place(given: Path) -> Path:
+    """The folder that is meant: ``given`` itself, or that of the printer which is configured by this name."""
+    place = Path(os.path.abspath(given))
+    if is_mounted(place):
+        return place
+    files = read_files(os.environ)
+    if find_printer(str(given), files)[0] is None:
+        return place
+    return resolve(str(given), {}, os.environ, files).mount.mountpoint or place
 
 
 def is_mounted(place: Path) -> bool:

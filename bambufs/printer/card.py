@@ -35,6 +35,9 @@ METADATA_PATIENCE = 20.0
 BULK_PATIENCE = 900.0
 """Seconds that a transfer waits for its turn behind others, which are bounded by their own stall time-outs."""
 
+_MAX_ODD_LINES = 200
+_MAX_ODD_TEXT = 200
+
 _PIPELINED = 100
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
 
@@ -112,6 +115,7 @@ class Card:
         """Finish the tidying up that is owed and say goodbye."""
         self._janitor.close()
         self._pool.close()
+        self._leftovers.close()
 
     @contextmanager
     def _lend(self, *, bulk: bool = False, patience: float = METADATA_PATIENCE) -> Iterator[FtpsSession]:
@@ -142,10 +146,12 @@ class Card:
 
     def modified(self, folder: str, names: Sequence[str], *, patience: float = METADATA_PATIENCE) -> dict[str, int]:
         """The times, exact to the second, of files in ``folder``; empty where asking would cost a round trip each."""
-        if not self.family.pipelines:
-            return {}
         found: dict[str, int] = {}
+        if not self.family.pipelines:
+            return found
         with self._lend(patience=patience) as session:
+            if not session.pipelines:
+                return found
             for start in range(0, len(names), _PIPELINED):
                 some = names[start : start + _PIPELINED]
                 times = session.modified([paths.join(folder, name) for name in some])
@@ -153,9 +159,13 @@ class Card:
         return found
 
     def _note_odd(self, line: str) -> None:
-        if line not in self._odd_lines and len(self._odd_lines) < 1000:
-            self._odd_lines.add(line)
-            logger.warning("the printer lists something that cannot be shown: %.200s", ascii(line))
+        text = ascii(line[:_MAX_ODD_TEXT])
+        if text in self._odd_lines or len(self._odd_lines) >= _MAX_ODD_LINES:
+            return
+        self._odd_lines.add(text)
+        logger.warning("the printer lists something that cannot be shown: %s", text)
+        if len(self._odd_lines) == _MAX_ODD_LINES:
+            logger.warning("the printer lists more that cannot be shown; no more of it is told here")
 
     def _find(self, path: str) -> Entry | None:
         folder, name = paths.split(path)
@@ -226,7 +236,6 @@ class Card:
         interrupts.acquire(self._upload_lock)
         try:
             upload.check()
-            upload.stay_within(self.family.longest_path)
             self._leftovers.note(upload.part)
             self._carry_out(upload)
         except BaseException as error:

@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
 
 class Leftovers:
-    """One small file for each part file on the card, in ``folder``; None keeps nothing."""
+    """One small file for each part file on the card, in ``folder``; None keeps nothing.
+
+    Several processes may share the folder (a mount and `bambufs put`, say): each holds a lock on what it has noted, so
+    that nobody takes the upload of a living process for a leftover. The kernel drops the lock of one that was killed.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._held: dict[str, int] = {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def left_over(self) -> list[str]:
-        """The paths that an earlier process noted and did not strike out."""
+        """The paths that a process which is gone noted and did not strike out."""
         if self._folder is None:
             return []
-        return [os.fsdecode(file.read_bytes()) for file in sorted(self._folder.iterdir()) if file.is_file()]
+        notes = [_abandoned(file) for file in sorted(self._folder.iterdir())]
+        return [os.fsdecode(note) for note in notes if note]
 
     def note(self, path: str) -> None:
         """A part file is about to be made at ``path``. A full local disk is no reason not to."""
         if self._folder is not None:
             with suppress(OSError):
-                self._file(path).write_bytes(os.fsencode(path))
+                file = os.open(self._file(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                self._held[path] = file
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.write(file, os.fsencode(path))
 
     def strike_out(self, path: str) -> None:
         """There is none at ``path`` any more."""
         if self._folder is not None:
             with suppress(OSError):
                 self._file(path).unlink(missing_ok=True)
+        self._let_go(path)
+
+    def close(self) -> None:
+        """What is still noted is for the next process."""
+        for path in list(self._held):
+            self._let_go(path)
+
+    def _let_go(self, path: str) -> None:
+        file = self._held.pop(path, None)
+        if file is not None:
+            os.close(file)
 
     def _file(self, path: str) -> Path:
         assert self._folder is not None
         return self._folder / os.path.basename(path)
+
+
+def _abandoned(file: Path) -> bytes:
+    """What stands in the note, or nothing while the process that wrote it lives (or when it is no note)."""
+    with suppress(OSError), open(file, "rb") as opened:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return opened.read()
+    return b""

@@ -43,7 +43,7 @@ from bambufs.printer.exchange import GET_VERSION, PUSHALL, Ack, encoded
 from bambufs.printer.job import PrintJob, command_payload
 from bambufs.printer.ledger import Ledger, LinkHealth
 from bambufs.printer.outcome import Phase, PrintOutcome, refusal
-from bambufs.printer.reports import decode
+from bambufs.printer.reports import MAX_BYTES, decode
 from bambufs.printer.state import PrinterState
 
 __all__ = ["PORT", "Ack", "LinkHealth", "LinkTimes", "PrinterLink"]
@@ -51,6 +51,8 @@ __all__ = ["PORT", "Ack", "LinkHealth", "LinkTimes", "PrinterLink"]
 logger = logging.getLogger(__name__)
 
 PORT = 8883
+_LONGEST_MESSAGE = MAX_BYTES + 1024
+"""A report with its topic."""
 USER = "bblp"
 
 
@@ -384,6 +386,8 @@ class PrinterLink:
     def _why(self, error: OSError | ValueError) -> PrinterError:
         """An error of the network, as what the owner of the printer can do."""
         where = f"{self.host} port {self._port}"
+        if isinstance(error, _TooLong):
+            return ConnectionDropped(f"The printer sends a message of {error} bytes, longer than any; connecting anew.")
         if isinstance(error, ssl.SSLCertVerificationError):
             return CertificateRefused(f"The certificate of {self.host} is not trusted: {error.verify_message}.")
         if isinstance(error, ConnectionRefusedError):
@@ -397,10 +401,25 @@ class PrinterLink:
         return PrinterUnreachable(f"{where} cannot be reached: {error}.")
 
 
+class _TooLong(ValueError):
+    """The printer announces a message longer than any; the number of its bytes."""
+
+
+class _BoundedSocket(ssl.SSLSocket):
+    """A connection that takes no message beyond all measure: paho would gather up to 256 MB for one."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """As ever; paho asks here for all that is left of a message. Raises `_TooLong`."""
+        if buflen > _LONGEST_MESSAGE:
+            raise _TooLong(buflen)
+        return super().recv(buflen, flags)
+
+
 class _NamedContext:
     """A TLS context that checks the printer by its serial: its certificate names no host (OpenBambuAPI tls.md)."""
 
     def __init__(self, context: ssl.SSLContext, name: str) -> None:
+        context.sslsocket_class = _BoundedSocket
         self._context = context
         self._name = name
         self.check_hostname = context.check_hostname

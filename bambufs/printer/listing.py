@@ -22,9 +22,13 @@ MINUTE = 60
 DAY = 86400
 
 _LINE = re.compile(
-    r"([-dl])[-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(\d+)\s+([A-Z][a-z]{2}\s+\d{1,2}\s+(?:\d{4}|\d{1,2}:\d\d)) (.+)",
-    re.DOTALL,
+    r"([-dl])[-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(\d{1,15})\s+"
+    r"([A-Z][a-z]{2}\s+\d{1,2}\s+(?:\d{4}|\d{1,2}:\d\d)) (.+)",
+    re.DOTALL | re.ASCII,
 )
+_LONGEST_NAME = 1024
+"""Bytes; FUSE_NAME_MAX of the kernel. FAT's 255 letters have at most 765."""
+_NEVER_IN_NAMES = frozenset("/\0\r")
 # "Ago" is August on the MicroPython FTP server that the ESP32 printers' one descends from.
 _MONTHS = {"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7, "Aug": 8, "Ago": 8}
 _MONTHS |= {"Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12}
@@ -36,7 +40,7 @@ def parse_list(lines: Iterable[str], now: float, on_odd: Callable[[str], None] =
     ``now`` is the present in seconds since the epoch, needed because a recent file is listed without
     its year. The printer's time zone is not told in a listing, so its times are read as UTC (vsFTPd's
     default). ``on_odd`` is called with each line that cannot be shown: not understood, a symbolic link,
-    or with a name that no folder can hold (an empty one, ``.``, ``..``, or one with ``/`` or NUL).
+    or with a name that cannot be used (see `_is_usable`).
     """
     year = _year_of(now)
     half_day = int(now // (DAY // 2))
@@ -49,13 +53,21 @@ def parse_list(lines: Iterable[str], now: float, on_odd: Callable[[str], None] =
                 on_odd(line)
             continue
         kind, size, _, name = match.groups()
-        if kind == "l" or name in (".", "..") or "/" in name or "\0" in name:
-            if name not in (".", ".."):
-                on_odd(line)
+        if name in (".", ".."):
+            continue
+        if kind == "l" or not _is_usable(name):
+            on_odd(line)
             continue
         is_dir = kind == "d"
         entries.append(Entry(name, is_dir, 0 if is_dir else int(size), date[0], date[1]))
     return entries
+
+
+def _is_usable(name: str) -> bool:
+    """Whether a name can be shown in a folder and asked for: no ``/`` or NUL in it, no CR, which would break out of
+    its line on the control connection, and no longer than the kernel takes, which fails the whole folder for one."""
+    too_long = len(name) > _LONGEST_NAME or len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME
+    return not (too_long or _NEVER_IN_NAMES.intersection(name))
 
 
 def _year_of(now: float) -> int:

@@ -33,6 +33,9 @@ _CODE = (
 )
 
 
+_MAX_SHOWN = 200
+
+
 @contextmanager
 def translating(path: str | None, *, storing: bool = False) -> Iterator[None]:
     """Turn what `ftplib`, `ssl` and `socket` raise in this block into a `PrinterError` about ``path``.
@@ -64,7 +67,7 @@ def connecting(host: str, port: int, *, reached: bool = False) -> Iterator[None]
     except ftplib.error_perm as answer:
         if str(answer).startswith("530"):
             raise LoginRefused(f"the printer at {host} refuses the access code; {_CODE}") from answer
-        raise ConnectionDropped(f"the printer at {host} does not let anybody in ({answer})") from answer
+        raise ConnectionDropped(f"the printer at {host} does not let anybody in ({shown(str(answer))})") from answer
     except (ftplib.error_temp, ssl.SSLError) as answer:
         raise _refused_at_door(answer, host) from answer
     except TimeoutError as late:
@@ -95,8 +98,8 @@ def _refused_at_door(answer: Exception, host: str) -> PrinterError:
     return ConnectionDropped(f"the printer at {host} hung up during login ({_brief(answer)}); try again in a moment")
 
 
-def _of_reply(reply: str, path: str | None, storing: bool) -> PrinterError:
-    code = reply[:3]
+def _of_reply(whole: str, path: str | None, storing: bool) -> PrinterError:
+    code, reply = whole[:3], shown(whole)
     if code == "530":
         return LoginRefused(f"the printer refuses the access code; {_CODE}", path)
     if code in ("452", "552") or (storing and code == "451"):
@@ -110,12 +113,20 @@ def _of_reply(reply: str, path: str | None, storing: bool) -> PrinterError:
     return ConnectionDropped(f"the printer gave an answer out of turn ({reply}); try again", path)
 
 
+def shown(reply: str) -> str:
+    """A reply as it may stand in a sentence: one line, short, and without what would steer a terminal."""
+    line = "".join(letter if letter.isprintable() else " " for letter in reply[:_MAX_SHOWN])
+    return f"{line}..." if len(reply) > _MAX_SHOWN else line
+
+
 def _brief(error: BaseException) -> str:
     """A few words for an error of the network, free of Python's own jargon."""
     if isinstance(error, ssl.SSLError):
         return (getattr(error, "reason", None) or "it hung up").replace("_", " ").lower()
     if isinstance(error, EOFError):
         return "it hung up"
+    if isinstance(error, ftplib.Error | ValueError):
+        return "its answer makes no sense"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return type(error).__name__

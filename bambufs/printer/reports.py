@@ -38,12 +38,17 @@ def pruned(value: object, depth: int = 0) -> object:
     """``value`` without what is nested, long or large beyond any report; JSON types only."""
     if isinstance(value, dict) and depth < MAX_DEPTH:
         some = list(value.items())[:_MAX_KEYS]
-        return {key[:_MAX_TEXT]: pruned(item, depth + 1) for key, item in some if isinstance(key, str)}
+        return {_plain(key): pruned(item, depth + 1) for key, item in some if isinstance(key, str)}
     if isinstance(value, list) and depth < MAX_DEPTH:
         return [pruned(item, depth + 1) for item in value[:_MAX_ITEMS]]
     if isinstance(value, str):
-        return value[:_MAX_TEXT]
+        return _plain(value)
     return value if isinstance(value, bool | int | float) else None
+
+
+def _plain(value: str) -> str:
+    """A string that can be written anywhere: not too long, and without the halves of letters that JSON can spell."""
+    return value[:_MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def merged(old: Tree, new: Tree) -> Tree:
@@ -56,17 +61,20 @@ def merged(old: Tree, new: Tree) -> Tree:
 
 
 def is_sane(report: Tree) -> bool:
-    """Whether a tree has no more values than a printer's could have, however many reports made it up."""
+    """Whether a tree has no more values and text than a printer's could have, however many reports made it up."""
     waiting: list[object] = [report]
-    seen = 0
-    while waiting and seen <= _MAX_VALUES:
+    seen = letters = 0
+    while waiting and seen <= _MAX_VALUES and letters <= MAX_BYTES:
         value = waiting.pop()
         seen += 1
         if isinstance(value, Mapping):
             waiting.extend(value.values())
+            letters += sum(map(len, value))
         elif isinstance(value, list):
             waiting.extend(value)
-    return seen <= _MAX_VALUES
+        elif isinstance(value, str):
+            letters += len(value)
+    return seen <= _MAX_VALUES and letters <= MAX_BYTES
 
 
 def _joined(key: str, old: object, new: object) -> object:

@@ -17,18 +17,24 @@ from calendar import timegm
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from .. import interrupts
-from ..errors import PrinterTimeout
+from ..errors import PrinterError, PrinterTimeout
 from .family import Family, family_of
 from .replies import connecting, translating
-from .wire import ImplicitFtps, connect, is_ready, patiently
+from .wire import ImplicitFtps, check_reply, connect, is_ready, patiently, receive_all
 
 logger = logging.getLogger(__name__)
 
 USER = "bblp"
 BLOCK = 64 * 1024
+_MAX_LISTING = 16 << 20
+"""Bytes of one listing: some 200,000 files."""
+_ENDLESS_LISTING = (
+    "the printer's listing of this folder does not end; switch the printer off and on again, or look at its card "
+    "in a computer"
+)
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,28 @@ class Timeouts:
     """For the answer to a command."""
     stall: float = 30.0
     """Without a single byte moved on a data connection."""
+    listing: float = 60.0
+    """For a whole listing, however steadily it trickles in."""
     final_reply: float = 90.0
     """For the reply after an upload. An H2D takes 30 s and more (maziggy/bambuddy#645)."""
+
+
+@dataclass
+class Manners:
+    """What one printer puts up with; learnt by one of its sessions, and known to all.
+
+    ``pipelines`` is whether commands may be sent before those in front of them are answered, where the family allows
+    it: until that is seen not to work, or when the user has switched it off.
+    """
+
+    pipelines: bool = True
+
+
+class Stored(NamedTuple):
+    """What the printer says of a file that was sent: its size, and whether its time was set. None: it does not say."""
+
+    size: int | None
+    time_kept: bool | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +85,7 @@ class Target:
     """The name the certificate is checked for (the serial), or None for the host."""
     check_certificate: Callable[[bytes], None] = field(default=lambda der: None, repr=False)
     """Called with the DER certificate before the access code is sent; raises to refuse."""
+    manners: Manners = field(default_factory=Manners, repr=False, compare=False)
 
 
 class Download:
@@ -120,19 +147,30 @@ class FtpsSession:
                 target.check_certificate(ftp.control.getpeercert(binary_form=True) or b"")
                 ftp.welcome = ftp.getresp()
                 ftp.login(USER, target.access_code, secure=False)
-                for command in ("TYPE I", "PBSZ 0", "PROT P"):
-                    ftp.voidcmd(command)
+                family = family_of(ftp.welcome)
+                ftp.pipelines = family.pipelines and target.manners.pipelines
+                understood = _set_up(ftp)
         except BaseException:
             ftp.close()
             raise
+        if not understood:
+            logger.info("%s: commands sent together are not answered; they go one by one from now on", target.host)
+            target.manners.pipelines = False
+            ftp.close()
+            return cls.open(target, timeouts)
         ftp.patience = timeouts.reply
         logger.debug("%s: logged in (%s)", target.host, ftp.welcome.strip())
-        return cls(ftp, timeouts, family_of(ftp.welcome))
+        return cls(ftp, timeouts, family)
 
     @property
     def sessions_allowed(self) -> int:
         """How many sessions this printer's family puts up with."""
         return self.family.max_sessions
+
+    @property
+    def pipelines(self) -> bool:
+        """Whether it takes many commands at once."""
+        return self._ftp.pipelines
 
     # --- whether it still lives ------------------------------------------------------------------
 
@@ -171,10 +209,11 @@ class FtpsSession:
         Raises `CardRefused` when there is no such folder.
         """
         with translating(folder):
-            self._ftp.voidcmd(f"CWD {folder}")
-            data, _ = self._ftp.ntransfercmd("LIST -a" if hidden and self.family.lists_hidden else "LIST")
-            with data:
-                text = self._read_all(data)
+            command = "LIST -a" if hidden and self.family.lists_hidden else "LIST"
+            with self._ftp.transfer(command, folder=folder, ahead=True) as data:
+                text = receive_all(data, stall=self._timeouts.stall, seconds=self._timeouts.listing, most=_MAX_LISTING)
+            if text is None:
+                raise PrinterError(_ENDLESS_LISTING, folder)
             self.final_reply()
         lines = text.decode("utf-8", "surrogateescape").split("\n")
         return [line.removesuffix("\r") for line in lines if line]
@@ -182,63 +221,58 @@ class FtpsSession:
     def download(self, path: str, offset: int = 0) -> Download:
         """Start fetching ``path`` from ``offset`` (bytes; only 0 where the family has no REST)."""
         with translating(path):
-            data, _ = self._ftp.ntransfercmd(f"RETR {path}", offset or None)
+            data = self._ftp.transfer(f"RETR {path}", offset=offset, ahead=True)
         return Download(self, data, path, self._timeouts.stall)
 
-    def store(self, path: str, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
+    def store(
+        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: int | None = None
+    ) -> Stored:
         """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes sent so far.
 
-        A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end
-        of the file), so the caller compares sizes afterwards.
+        A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end of the file),
+        so the caller has to compare the size that the printer tells. Where commands can be sent together, the file's
+        time is set to ``mtime`` (seconds since the epoch) in the same round trip.
         """
         with translating(path, storing=True):
-            data, _ = self._ftp.ntransfercmd(f"STOR {path}")
-            with data:
+            with self._ftp.transfer(f"STOR {path}") as data:
                 try:
                     self._send_all(data, source, on_progress)
                 except (ConnectionError, ssl.SSLError):
                     self._raise_refusal()
                     raise
-                self.final_reply()
+                timing = [_set_time(path, mtime)] if mtime is not None and self.pipelines else []
+                size, *timed = self.final_reply(f"SIZE {path}", *timing)
+        told = int(size[4:]) if size.startswith("213 ") and size[4:].strip().isdecimal() else None
+        return Stored(told, timed[0].startswith("2") if timed else None)
 
     def size(self, path: str) -> int:
         """The size of a file in bytes. (ESP32 printers answer for folders as well.)"""
         with translating(path):
-            return int(self._ftp.voidcmd(f"SIZE {path}")[3:].strip())
+            return _size(*self._ftp.answers(f"SIZE {path}"))
 
     def set_time(self, path: str, mtime: int) -> None:
         """Set a file's time, in seconds since the epoch, by MDTM with two arguments (vsFTPd knows it)."""
-        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(mtime))
-        self._simply(f"MDTM {stamp} {path}", path)
+        self._simply(_set_time(path, mtime), path)
 
     def modified(self, paths: Sequence[str]) -> tuple[int | None, ...]:
         """The times of files in seconds since the epoch, asked for all at once; None for one that is not told.
 
-        Only where the family pipelines. vsFTPd answers 213 with UTC.
+        Only where it pipelines. vsFTPd answers 213 with UTC.
         """
         with translating(None):
-            self._ftp.send(b"".join(self._ftp.encoded(f"MDTM {path}") for path in paths))
-            return tuple(self._read_time() for _ in paths)
-
-    def _read_time(self) -> int | None:
-        try:
-            reply = self._ftp.getresp()
-            return timegm(time.strptime(reply[4:18], "%Y%m%d%H%M%S")) if reply.startswith("213 ") else None
-        except (ftplib.error_perm, ValueError):
-            return None
+            return tuple(_told_time(reply) for reply in self._ftp.answers(*(f"MDTM {path}" for path in paths)))
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file or folder; over an existing file only where the family does that.
 
-        In one round trip where the family pipelines: without an RNFR that was accepted, RNTO only gets a 503.
+        In one round trip where it pipelines: without an RNFR that was accepted, RNTO only gets a 503.
         """
-        if self.family.pipelines:
+        if self.pipelines:
             with translating(old):
-                self._ftp.send(self._ftp.encoded(f"RNFR {old}") + self._ftp.encoded(f"RNTO {new}"))
-                accepted, renamed = self._ftp.getmultiline(), self._ftp.getmultiline()
-                _check_reply(accepted, "350")
+                accepted, renamed = self._ftp.answers(f"RNFR {old}", f"RNTO {new}")
+                check_reply(accepted, "350")
             with translating(new):
-                _check_reply(renamed, "250")
+                check_reply(renamed, "2")
             return
         with translating(old):
             self._ftp.sendcmd(f"RNFR {old}")
@@ -256,20 +290,14 @@ class FtpsSession:
     def remove_folder(self, path: str) -> None:
         """Remove an empty folder. The session's working folder must not be inside it."""
         with translating(path):
-            self._ftp.voidcmd("CWD /")
-        self._simply(f"RMD {path}", path)
+            for reply in self._ftp.answers("CWD /", f"RMD {path}"):
+                check_reply(reply, "2")
 
     # --- the wire --------------------------------------------------------------------------------
 
     def _simply(self, command: str, path: str) -> None:
         with translating(path):
             self._ftp.voidcmd(command)
-
-    def _read_all(self, data: ssl.SSLSocket) -> bytes:
-        blocks = []
-        while block := patiently(data.recv, self._timeouts.stall, BLOCK):
-            blocks.append(block)
-        return b"".join(blocks)
 
     def _send_all(self, data: ssl.SSLSocket, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
         sent = 0
@@ -311,14 +339,44 @@ class FtpsSession:
             with suppress(EOFError, ssl.SSLError, ConnectionError):
                 self._ftp.voidresp()
 
-    def final_reply(self) -> None:
-        """Read the reply that ends a transfer, with its own long time-out."""
-        if not self._ftp.wait_for_input(self._timeouts.final_reply):
-            raise PrinterTimeout("the printer took all the data but did not confirm it in time")
-        self._ftp.voidresp()
+    def final_reply(self, *then: str) -> Sequence[str]:
+        """Read the reply that ends a transfer, with its own long time-out; returns those to the commands ``then``."""
+        try:
+            return self._ftp.conclude(self._timeouts.final_reply, *then)
+        except TimeoutError as late:
+            raise PrinterTimeout("the printer took all the data but did not confirm it in time") from late
 
 
-def _check_reply(reply: str, expected: str) -> None:
-    """Raise what `ftplib` raises for a reply other than ``expected``."""
-    if not reply.startswith(expected):
-        raise ftplib.error_perm(reply) if reply.startswith("5") else ftplib.error_temp(reply)
+_SETTINGS = ("TYPE I", "PBSZ 0", "PROT P")
+
+
+def _set_up(ftp: ImplicitFtps) -> bool:
+    """Say how data shall be sent; returns False when commands were sent together and are not all answered."""
+    if not ftp.pipelines:
+        for command in _SETTINGS:
+            ftp.voidcmd(command)
+        return True
+    try:
+        *replies, port = ftp.answers(*_SETTINGS, "PASV")
+    except TimeoutError:
+        return False
+    for reply in replies:
+        check_reply(reply, "2")
+    ftp.prepare(port)
+    return True
+
+
+def _set_time(path: str, mtime: int) -> str:
+    return f"MDTM {time.strftime('%Y%m%d%H%M%S', time.gmtime(mtime))} {path}"
+
+
+def _size(reply: str) -> int:
+    check_reply(reply, "2")
+    return int(reply[3:].strip())
+
+
+def _told_time(reply: str) -> int | None:
+    try:
+        return timegm(time.strptime(reply[4:18], "%Y%m%d%H%M%S")) if reply.startswith("213 ") else None
+    except ValueError:
+        return None

@@ -31,7 +31,7 @@ class Upload:
     ) -> None:
         self.size, self.mtime = size, mtime
         self.part = new_part_path(path)
-        self.time_kept = False
+        self.time_kept: bool | None = None
         self._source, self._on_progress = source, on_progress
         self._lock = threading.Lock()
         self._path = path
@@ -69,11 +69,6 @@ class Upload:
 
     # --- the steps --------------------------------------------------------------------------------
 
-    def stay_within(self, longest_path: int | None) -> None:
-        """Use a part name that a printer with paths of at most ``longest_path`` bytes can store."""
-        if not paths.fits(self.part, longest_path):
-            self.part = new_part_path(self._path, longest_path)
-
     @property
     def move(self) -> Move | None:
         """The renaming, once it was asked for: only then can a missing part file mean success."""
@@ -86,10 +81,11 @@ class Upload:
         """
         self._source.seek(0)
         try:
-            session.store(self.part, self._source, self._progress)
+            arrived, self.time_kept = session.store(self.part, self._source, self._progress, mtime=self.mtime)
         except CardRefused as refusal:
             raise self._cannot_create(session, refusal) from refusal
-        arrived = session.size(self.part)
+        if arrived is None:
+            arrived = session.size(self.part)
         if arrived != self.size:
             raise ConnectionDropped(f"only {arrived} of {self.size} bytes arrived on the printer; try again", self.path)
 
@@ -108,8 +104,9 @@ class Upload:
         return CardRefused(message, folder, refusal.reply)
 
     def publish(self, session: FtpsSession, set_time: Callable[[FtpsSession, str, int], bool]) -> None:
-        """Set the part file's time and rename it over the path."""
-        self.time_kept = set_time(session, self.part, self.mtime)
+        """Set the part file's time, unless it is set already, and rename it over the path."""
+        if self.time_kept is None:
+            self.time_kept = set_time(session, self.part, self.mtime)
         with self._lock:
             self.check()
             if self._move is None:

@@ -2,6 +2,9 @@
 
 `ftplib` reads and connects in one blocking call; here every wait is taken in steps of `interrupts.STEP`, so that
 Ctrl-C gets through, and has a deadline. The data connection resumes the control connection's TLS session.
+
+Where the printer `pipelines`, what does not depend on an answer is not kept waiting for it: commands go out together,
+TLS is begun before the 150 has come, and the data connection of the next transfer is made while this one ends.
 """
 
 from __future__ import annotations
@@ -13,16 +16,24 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from .. import interrupts
+from ..errors import ConnectionDropped
 from .paths import check_sendable
 
 Result = TypeVar("Result")
 
-_MAX_LINE = 64 * 1024
-_MAX_REPLY_LINES = 1000
+_MAX_REPLY = 64 * 1024
+"""Bytes of one reply, all its lines together."""
+_SECOND_THOUGHTS = 2.0
+"""Seconds to wait for the reply that may tell why a data connection was cut."""
+_MAX_FORGOTTEN = 16 << 20
+_KEPT_AHEAD = 60.0
+"""Seconds for which a data connection that was made ahead is trusted to be still alive."""
+_ENDLESS = "the printer's answer does not end; if that stays so, switch the printer off and on again"
 
 
 def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -> Result:
@@ -40,6 +51,29 @@ def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -
                 raise
 
 
+def _check_time(deadline: float) -> None:
+    """Raise `TimeoutError` after ``deadline`` (monotonic), however much comes in, and `Interrupted`."""
+    interrupts.check()
+    if time.monotonic() >= deadline:
+        raise TimeoutError("timed out")
+
+
+def receive_all(connection: socket.socket, *, stall: float, seconds: float, most: int) -> bytes | None:
+    """Everything until the end of the stream; None when that is more than ``most`` bytes.
+
+    Raises `TimeoutError` when nothing comes for ``stall`` seconds or the end has not come after ``seconds``,
+    `Interrupted` and what receiving raises.
+    """
+    deadline = time.monotonic() + seconds
+    received = bytearray()
+    while block := patiently(connection.recv, stall, 64 * 1024):
+        received += block
+        if len(received) > most:
+            return None
+        _check_time(deadline)
+    return bytes(received)
+
+
 def is_ready(connection: socket.socket, seconds: float, *, to_send: bool = False) -> bool:
     """Whether ``connection`` can be read from (or sent to) within ``seconds``; works for any number of open files."""
     poll = select.poll()
@@ -50,48 +84,57 @@ def is_ready(connection: socket.socket, seconds: float, *, to_send: bool = False
 def connect(host: str, port: int, seconds: float) -> socket.socket:
     """A TCP connection to ``host``, with TCP_NODELAY and steps of `interrupts.STEP` as its time-out."""
     failure: OSError = TimeoutError("timed out")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        connection = socket.socket(family, kind, protocol)
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:
-            _connect(connection, address, seconds)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.settimeout(interrupts.STEP)
-            return connection
+            return connected(begin_to_connect(family, address), seconds)
         except OSError as error:
-            connection.close()
             failure = error
-        except BaseException:
-            connection.close()
-            raise
     raise failure
 
 
-def _connect(connection: socket.socket, address: object, seconds: float) -> None:
+def begin_to_connect(family: int, address: object) -> socket.socket:
+    """A TCP connection on its way to ``address``; see `connected`."""
+    connection = socket.socket(family, socket.SOCK_STREAM)
     connection.setblocking(False)
-    deadline = time.monotonic() + seconds
     code = connection.connect_ex(address)  # type: ignore[arg-type]
     if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+        connection.close()
         raise OSError(code, os.strerror(code))
-    while not is_ready(connection, interrupts.STEP, to_send=True):
-        interrupts.check()
-        if time.monotonic() >= deadline:
-            raise TimeoutError("timed out")
-    code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise OSError(code, os.strerror(code))
+    return connection
+
+
+def connected(connection: socket.socket, seconds: float) -> socket.socket:
+    """``connection`` once it is made, with TCP_NODELAY and steps of `interrupts.STEP`; closed when that fails."""
+    deadline = time.monotonic() + seconds
+    try:
+        while not is_ready(connection, interrupts.STEP, to_send=True):
+            _check_time(deadline)
+        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(interrupts.STEP)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class ImplicitFtps(ftplib.FTP_TLS):
     """One control connection, and the data connections that belong to it.
 
-    ``patience`` is how long the next reply may take, in seconds.
+    ``patience`` is how long the next reply may take, in seconds. ``pipelines`` tells that commands may be sent before
+    those in front of them are answered.
     """
 
     def __init__(self, context: ssl.SSLContext, server_name: str, patience: float) -> None:
         super().__init__(context=context, encoding="utf-8")
         self.patience = patience
+        self.pipelines = False
         self._server_name = server_name
         self._received = b""
+        self._owes_port = False
+        self._ahead: tuple[socket.socket, float] | None = None
 
     @property
     def control(self) -> ssl.SSLSocket:
@@ -105,10 +148,14 @@ class ImplicitFtps(ftplib.FTP_TLS):
         self.af = raw.family
         self.sock = self._handshake(raw, None)
 
-    def _handshake(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
-        secured = self.context.wrap_socket(
+    def _wrapped(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        raw.getpeername()  # `ssl` would lose a socket whose other end has gone
+        return self.context.wrap_socket(
             raw, server_hostname=self._server_name, session=session, do_handshake_on_connect=False
         )
+
+    def _handshake(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        secured = self._wrapped(raw, session)
         try:
             patiently(secured.do_handshake, self.patience)
         except BaseException:
@@ -151,10 +198,15 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
     def getline(self) -> str:
         """Read one line of a reply."""
+        return self._line(time.monotonic() + self.patience)
+
+    def _line(self, deadline: float) -> str:
         while b"\n" not in self._received:
-            if len(self._received) > _MAX_LINE:
-                raise ftplib.Error("a line of the reply does not end")
-            data = patiently(self.control.recv, self.patience, 8192)
+            if self._received:
+                _check_time(deadline)
+            if len(self._received) > _MAX_REPLY:
+                raise ConnectionDropped(_ENDLESS)
+            data = patiently(self.control.recv, deadline - time.monotonic(), 8192)
             if not data:
                 raise EOFError
             self._received += data
@@ -162,34 +214,188 @@ class ImplicitFtps(ftplib.FTP_TLS):
         return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
     def getmultiline(self) -> str:
-        """Read one reply of one or more lines, and not endlessly many."""
-        line = self.getline()
-        lines = [line]
+        """Read one reply of one or more lines, neither endlessly many nor for longer than ``patience``."""
+        deadline = time.monotonic() + self.patience
+        line = self._line(deadline)
+        lines, length = [line], len(line)
         if line[3:4] == "-":
             code = line[:3]
             while not (line[:3] == code and line[3:4] != "-"):
-                if len(lines) >= _MAX_REPLY_LINES:
-                    raise ftplib.Error("the reply does not end")
-                line = self.getline()
+                line = self._line(deadline)
+                _check_time(deadline)
                 lines.append(line)
+                length += len(line) + 1
+                if length > _MAX_REPLY:
+                    raise ConnectionDropped(_ENDLESS)
         return "\n".join(lines)
 
-    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[ssl.SSLSocket, int | None]:
-        """The data connection for ``cmd``; passive only, to the control connection's own host.
+    # --- commands together ------------------------------------------------------------------------
 
-        The address in the PASV reply is not used: it is 0.0.0.0 on a P1S (jneilliii/OctoPrint-BambuPrinter#18). TLS
-        starts after the 150, as the printers want it. vsFTPd printers answer 522 and hang up unless the control
-        connection's session is resumed.
+    def answers(self, *commands: str) -> list[str]:
+        """The replies to ``commands`` that need no data connection, good or bad: sent at once where it `pipelines`."""
+        if not self.pipelines:
+            return [self._answer(command) for command in commands]
+        self._ask(commands)
+        return [self.getmultiline() for _ in commands]
+
+    def _ask(self, commands: Sequence[str]) -> None:
+        self.send(b"".join(map(self.encoded, commands)))
+
+    def _answer(self, command: str) -> str:
+        self.putline(command)
+        return self.getmultiline()
+
+    # --- data connections -------------------------------------------------------------------------
+
+    def transfer(self, command: str, *, folder: str = "", offset: int = 0, ahead: bool = False) -> ssl.SSLSocket:
+        """The data connection for ``command``, in ``folder`` and from ``offset`` (bytes) on; end it with `conclude`.
+
+        Passive, and to the control connection's own host: the address in the PASV reply is 0.0.0.0 on a P1S
+        (jneilliii/OctoPrint-BambuPrinter#18). vsFTPd printers answer 522 and hang up unless the control connection's
+        TLS session is resumed. ``ahead`` asks for the next transfer's port in the same breath.
         """
-        host, port = self.makepasv()
-        raw = connect(host, port, self.patience)
+        cwd, rest = ([f"CWD {folder}"] if folder else []), ([f"REST {offset}"] if offset else [])
+        if not self.pipelines:
+            return self._step_by_step(cwd, [*rest, command])
+        raw = self._taken_ahead()
+        if raw is None:
+            *moved, port = self.answers(*cwd, "PASV")
+            for reply in moved:
+                check_reply(reply, "2")
+            raw, cwd = self._begin_data(port), []
+        return self._at_once(raw, [*cwd, *rest, command], ahead)
+
+    def _step_by_step(self, cwd: Sequence[str], commands: Sequence[str]) -> ssl.SSLSocket:
+        """As every printer takes it: TLS starts after the 150."""
+        for command in cwd:
+            check_reply(self._answer(command), "2")
+        raw = connected(self._begin_data(self._answer("PASV")), self.patience)
         try:
-            if rest is not None:
-                self.sendcmd(f"REST {rest}")
-            reply = self.sendcmd(cmd)
-            if not reply.startswith("1"):
-                raise ftplib.error_reply(reply)
-            return self._handshake(raw, self.control.session), None
+            for command in commands[:-1]:
+                self.sendcmd(command)
+            check_reply(self._answer(commands[-1]), "1")
+            return self._handshake(raw, self.control.session)
         except BaseException:
             raw.close()
             raise
+
+    def _at_once(self, raw: socket.socket, commands: Sequence[str], ahead: bool) -> ssl.SSLSocket:
+        """Ask for everything at once, and begin TLS before the 150 has come: it waits in the socket until then."""
+        try:
+            self._ask([*commands, "PASV"] if ahead else commands)
+            self._owes_port = ahead
+            secured = self._begin_tls(connected(raw, self.patience))
+        except OSError:
+            raw.close()
+            if self.wait_for_input(min(_SECOND_THOUGHTS, self.patience)):
+                self._begun(commands)  # it may have been refused
+            raise
+        except BaseException:
+            raw.close()
+            raise
+        try:
+            refusal = self._begun(commands)
+            patiently(secured.do_handshake, self.patience)
+            if refusal is not None:
+                self._run_dry(secured)
+                check_reply(refusal, "2")
+        except BaseException:
+            secured.close()
+            raise
+        return secured
+
+    def _begun(self, commands: Sequence[str]) -> str | None:
+        """Read the replies up to the 150 of the last of ``commands``; returns the refusal of one before it, if any."""
+        *prepared, begun = [self.getmultiline() for _ in commands]
+        refusal = next((reply for reply in prepared if reply[:1] not in "23"), None)
+        if not begun.startswith("1"):
+            self._collect_port()
+            check_reply(refusal or begun, "1")
+        return refusal
+
+    def _begin_tls(self, raw: socket.socket) -> ssl.SSLSocket:
+        """TLS on ``raw``, with our first message out and nothing waited for.
+
+        An error here may be that of a transfer refused, of which the reply tells more; else it comes up again.
+        """
+        secured = self._wrapped(raw, self.control.session)
+        secured.settimeout(0)
+        with suppress(OSError):
+            secured.do_handshake()
+        secured.settimeout(interrupts.STEP)
+        return secured
+
+    def _run_dry(self, data: ssl.SSLSocket) -> None:
+        """The folder was refused, so that another one is being listed: take it all, and forget it."""
+        receive_all(data, stall=self.patience, seconds=self.patience, most=_MAX_FORGOTTEN)
+        data.close()
+        with suppress(ftplib.error_temp, ftplib.error_perm):
+            self.conclude(self.patience)
+
+    def conclude(self, seconds: float, *then: str) -> list[str]:
+        """Read the reply that ends a transfer, which may take ``seconds``; returns those to the commands ``then``.
+
+        Raises `TimeoutError`, and what `ftplib` raises for a reply that says no, when all has been read.
+        """
+        if self.pipelines and then:
+            self._ask([*then, "PASV"])
+            self._owes_port = True
+        if not self.wait_for_input(seconds):
+            raise TimeoutError("no final reply")
+        end = self.getmultiline()
+        if not self.pipelines:
+            check_reply(end, "2")
+            return self.answers(*then)
+        replies = [self.getmultiline() for _ in then]
+        self._collect_port()
+        check_reply(end, "2")
+        return replies
+
+    # --- the next one, ahead of time --------------------------------------------------------------
+
+    def prepare(self, port: str) -> None:
+        """Begin to connect to where the reply ``port`` says, for the transfer to come; failing costs only the gain."""
+        self._drop_ahead()
+        with suppress(ftplib.Error, OSError):
+            self._ahead = self._begin_data(port), time.monotonic()
+
+    def _collect_port(self) -> None:
+        if self._owes_port:
+            self._owes_port = False
+            self.prepare(self.getmultiline())
+
+    def _begin_data(self, reply: str) -> socket.socket:
+        """A connection on its way to the port in ``reply``; raises `ftplib.error_proto` for one that cannot be."""
+        check_reply(reply, "227")
+        port = ftplib.parse227(reply)[1]
+        if not 0 < port < 1 << 16:
+            raise ftplib.error_proto("it names an impossible port for the data")
+        host, _, *rest = self.control.getpeername()
+        return begin_to_connect(self.af, (host, port, *rest))
+
+    def _taken_ahead(self) -> socket.socket | None:
+        """The connection made ahead, unless it has grown old or ended meanwhile."""
+        if self._ahead is None:
+            return None
+        (raw, since), self._ahead = self._ahead, None
+        if time.monotonic() - since < _KEPT_AHEAD and not is_ready(raw, 0):
+            return raw
+        raw.close()
+        return None
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[0].close()
+            self._ahead = None
+
+    def close(self) -> None:
+        """Close everything."""
+        self._drop_ahead()
+        super().close()
+
+
+def check_reply(reply: str, expected: str) -> None:
+    """Raise what `ftplib` raises for a ``reply`` that does not begin with ``expected``."""
+    if not reply.startswith(expected):
+        kinds = {"4": ftplib.error_temp, "5": ftplib.error_perm}
+        raise kinds.get(reply[:1], ftplib.error_reply)(reply)

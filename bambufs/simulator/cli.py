@@ -67,7 +67,8 @@ def quirk_list(model: str) -> str:
 
 
 def _wrapped(quirk: Quirk) -> str:
-    choices = f" One of: {', '.join(quirk.choices)}." if quirk.choices else ""
+    of = "Any of" if quirk.several else "One of"
+    choices = f" {of}: {', '.join(quirk.choices)}." if quirk.choices else ""
     text = f"{quirk.help}{choices} Source: {quirk.source}."
     return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 

@@ -229,6 +229,12 @@ class Printer:
             else:
                 table[verb.upper()] = function
 
+    def be_hostile(self, kinds: str, *, share: float = 0.3, seed: int = 0) -> None:
+        """Do harm from now on (see the quirk ``hostile``; empty: no more), beginning anew with ``seed``."""
+        self._machine.hostility.begin(seed)
+        self.quirks["hostile_share"] = share
+        self.quirks["hostile"] = kinds
+
     def live(self, ticks: int = 1) -> None:
         """Let the printer change its card by itself, as the quirk ``restless`` does from time to time."""
         for _ in range(ticks):
@@ -276,7 +282,7 @@ class Printer:
 
     def _publish(self, document: Json) -> None:
         if self._mqtt is not None:
-            self._mqtt.publish(document)
+            self._mqtt.publish_raw(self._machine.hostility.report(document))
 
     def _tune(self) -> None:
         self._ftps.tune()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bambufs.simulator.hostile import KINDS
+
 Value = bool | int | float | str
 
 
@@ -25,6 +27,8 @@ class Quirk:
     source: str
     choices: tuple[str, ...] = ()
     event: bool = False
+    several: bool = False
+    """Any number of the choices may be named, joined by a plus; none is an empty value."""
 
     @property
     def kind(self) -> type[bool | int | float | str]:
@@ -218,6 +222,11 @@ _QUIRKS = (
           "maziggy/bambuddy#1401"),
     Quirk("gcode_file", 39, "starts", "ignored", "What the command gcode_file leads to.",
           "Doridian/OpenBambuAPI#38", choices=("starts", "ignored", "fails")),
+    # -- none of a printer's own, but of whatever else may answer at its address
+    Quirk("hostile", 0, "", "",
+          "What is sent malformed, endless or false, joined by a plus as in listings+endless; empty is nothing.",
+          "fuzzing", choices=("all", *KINDS), several=True),
+    Quirk("hostile_share", 0, 0.3, 0.3, "How often a hostile printer does harm, 0 to 1.", "fuzzing"),
     Quirk("prepare_stops_at", 35, 100, 99, "The last gcode_file_prepare_percent of a print.",
           "greghesp/ha-bambulab models.py"),
 )

@@ -65,6 +65,8 @@ def _checked(quirk: Quirk, value: Value) -> Value:
         value = float(value)
     if type(value) is not quirk.kind:
         raise ValueError(f"The quirk {quirk.name} wants {quirk.kind.__name__}, not {value!r}.")
+    if quirk.several and set(str(value).split("+")) <= {"", *quirk.choices}:
+        return value
     if quirk.choices and value not in quirk.choices:
         raise ValueError(f"The quirk {quirk.name} is one of {', '.join(quirk.choices)}, not {value!r}.")
     return value

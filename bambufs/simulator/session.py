@@ -171,12 +171,11 @@ class Session:
         self.verb, self._position = "", None
 
     def _send_line(self, line: str) -> None:
-        raw = os.fsencode(line + "\r\n")
-        tamper = self.machine.reply_tampers.get(self.verb)
-        raw = raw if tamper is None else tamper(raw)
-        if self._position is not None:
-            self.machine.log.add_reply(self._position, os.fsdecode(raw).rstrip("\r\n"))
-        self._socket.sendall(raw)
+        pieces = self.machine.reply(self.verb, os.fsencode(line + "\r\n"))
+        for piece in (pieces,) if isinstance(pieces, bytes) else pieces:
+            if self._position is not None and isinstance(pieces, bytes):
+                self.machine.log.add_reply(self._position, os.fsdecode(piece).rstrip("\r\n"))
+            self._socket.sendall(piece)
 
     def _read_line(self) -> str:
         while b"\n" not in self._unread:

@@ -130,12 +130,8 @@ def _send_listing(session: Session, argument: str, line: Callable[[Item, str], s
     text = os.fsencode("".join(line(item, prefix) for item in items))
     channel = _open_channel(session, "Here comes the directory listing.")
     if channel is not None:
-        _send_all(session, channel, _tampered(session, text), "Directory send OK.")
-
-
-def _send_all(session: Session, channel: Channel, text: bytes, done: str) -> None:
-    end = channel.send(iter([memoryview(text)]))
-    _finish_sending(session, channel, end, done=done, code=226)
+        end = channel.send(session.machine.data(session.verb, text))
+        _finish_sending(session, channel, end, done="Directory send OK.", code=226)
 
 
 def _items_for(session: Session, argument: str) -> tuple[list[Item], str]:
@@ -201,9 +197,8 @@ def _send_file(session: Session, descriptor: int, start: int, name: str) -> None
 def _blocks(session: Session, descriptor: int) -> Iterator[memoryview]:
     blocks = file_blocks(descriptor, session.machine.throttle.block)
     short = int(session.quirks.take("short_retr"))
-    if "RETR" in session.machine.data_tampers:
-        whole = b"".join(blocks)
-        return iter([memoryview(_tampered(session, whole))])
+    if session.machine.tampers_with("RETR"):
+        return session.machine.data("RETR", b"".join(blocks))
     return _cut(blocks, short) if short else blocks
 
 
@@ -213,11 +208,6 @@ def _cut(blocks: Iterator[memoryview], most: int) -> Iterator[memoryview]:
         most -= len(block)
         if most <= 0:
             return
-
-
-def _tampered(session: Session, content: bytes) -> bytes:
-    tamper = session.machine.data_tampers.get(session.verb)
-    return content if tamper is None else tamper(content)
 
 
 def _finish_sending(session: Session, channel: Channel, end: End, *, done: str, code: int) -> None:

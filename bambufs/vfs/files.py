@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import interrupts
@@ -274,16 +274,20 @@ class OpenFiles:
             logger.warning("%s: could not be written whole (%s); the printer keeps what it had", node.path, reason)
         elif node.owes_upload and node.upload_error is None:
             self._upload_at_last(node)
-        elif node.is_local and node.spool is not None:
-            self._keep_time(node.spool, node.mtime)
+        elif node.is_local:
+            self._keep_time(node)
         if self.nodes.drop(node):
             self._finish(node, is_wanted=is_wanted)
 
-    def _keep_time(self, spool: SpoolFile, mtime: int | None) -> None:
-        """Give an overlay's file its time while the node still stands for it; afterwards others may set it."""
-        if mtime is not None:
-            with suppress(FileNotFoundError):
-                os.utime(spool.file, (mtime, mtime))
+    def _keep_time(self, node: Node) -> None:
+        """Give an overlay's file its time while the node still stands for it; afterwards others may set it.
+
+        Two threads may end a node, and one of them may have been overtaken since it looked: so the time is read and
+        set under the lock that `touch` sets it under, on the open file, and only while that is open.
+        """
+        with node.lock:
+            if node.spool is not None and node.mtime is not None and not node.is_finished:
+                node.spool.set_time(node.mtime)
 
     def _upload_at_last(self, node: Node) -> None:
         try:

@@ -171,6 +171,8 @@ class FileSystem:
             raise os_error(errno.ENOENT, path)
         if not attributes.is_dir:
             raise os_error(errno.ENOTDIR, path)
+        # First what is open: a file that is stored and closed during the listing is in the one or in the other.
+        opened = self._opened_in(path)
         found: dict[str, Attributes] = {}
         if not paths.is_dot_path(path):
             found = {
@@ -182,12 +184,18 @@ class FileSystem:
             local = self._overlay.attributes(paths.join(path, name))
             if local is not None:
                 found[name] = local
-        for node in self._files.nodes.in_folder(path):
+        found.update(opened)
+        return sorted(found.items())
+
+    def _opened_in(self, folder: str) -> dict[str, Attributes]:
+        """The open files right inside ``folder`` by name."""
+        opened = {}
+        for node in self._files.nodes.in_folder(folder):
             name = paths.split(node.path)[1]
             attributes = node.attributes
             if not name.startswith(Renames.HIDDEN_PREFIX) and not node.is_finished:
-                found[name] = attributes
-        return sorted(found.items())
+                opened[name] = attributes
+        return opened
 
     def access(self, path: str, mode: int) -> None:
         """Whether ``path`` is there; permissions are the mount's affair. Raises `FileNotFoundError`."""
@@ -230,7 +238,7 @@ class FileSystem:
         return self._files.write(fh, data, offset)
 
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
-        """Cut or extend a file. Without a handle on it the change is uploaded at once."""
+        """Cut or extend a file. Unless a program has it open for writing, the change is uploaded at once."""
         if fh is not None or path is None:
             self._files.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
@@ -239,7 +247,7 @@ class FileSystem:
         try:
             node = self._files.nodes.handle(number).node
             self._files.truncate(node, length)
-            if node.handles == 1:
+            if not self._files.nodes.is_being_written(node, besides=number):
                 self._files.flush(number)
         finally:
             self._files.release(number)

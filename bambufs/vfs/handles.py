@@ -130,10 +130,11 @@ class NodeTable:
             self._handles[number] = Handle(node, writes)
             return number
 
-    def is_being_written(self, node: Node) -> bool:
-        """Whether somebody has ``node`` open for writing."""
+    def is_being_written(self, node: Node, *, besides: int | None = None) -> bool:
+        """Whether somebody has ``node`` open for writing, by another handle than ``besides``."""
         with self._lock:
-            return any(handle.writes for handle in self._handles.values() if handle.node is node)
+            others = [handle for number, handle in self._handles.items() if number != besides]
+            return any(handle.writes for handle in others if handle.node is node)
 
     def release(self, number: int) -> Handle:
         """Take the handle away; its node stays until `drop`."""

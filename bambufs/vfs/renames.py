@@ -8,6 +8,7 @@ were deleted while open.
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,9 @@ from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .times import TimeStore
+
+_UPLOAD_PATIENCE = 2.0
+"""Seconds for which renaming a folder waits for the upload of a file in it: enough for a small one just closed."""
 
 
 class Renames:
@@ -89,7 +93,7 @@ class Renames:
             self._overlay.unlink(path)
             return
         if node.remote is not None and node.spool is None and node.remote.size and node.handles:
-            hidden = new_part_path(path, self._card.family.longest_path)
+            hidden = new_part_path(path)
             self._card.rename(node.remote_path, hidden)
             node.remote_path = hidden
             if node.blocks is not None:
@@ -183,9 +187,7 @@ class Renames:
             node.blocks.moved(path)
 
     def _rename_folder(self, old: str, new: str, nodes: list[Node]) -> None:
-        if any(node.upload is not None for node in nodes):
-            raise PrinterBusy("a file in this folder is being uploaded; rename it when that is done", old)
-        with self._holding(nodes):
+        with self._holding(nodes, patience=_UPLOAD_PATIENCE):
             self._card.rename(old, new)
             for node in nodes:
                 self._follow(node, paths.moved(node.path, old, new))
@@ -241,6 +243,7 @@ class Renames:
                 self._overlay.put(spool.file, new)
                 spool.file = self._overlay.local(new)
                 os.utime(spool.file, (mtime, mtime))
+                node.mtime = mtime
                 self._files.become_local(node, new, spool)
         finally:
             self._files.release(number)
@@ -253,11 +256,16 @@ class Renames:
         self._listings.apply(path, None)
 
     @contextmanager
-    def _holding(self, nodes: list[Node]) -> Iterator[None]:
-        """Keep the contents of ``nodes`` still; always in one order, so that two renames cannot block each other."""
+    def _holding(self, nodes: list[Node], *, patience: float = math.inf) -> Iterator[None]:
+        """Keep the contents of ``nodes`` still; always in one order, so that two renames cannot block each other.
+
+        Raises `PrinterBusy` when one of them is being uploaded for longer than ``patience`` seconds.
+        """
         with ExitStack() as stack:
             for node in sorted(nodes, key=id):
-                interrupts.acquire(node.io_lock)
+                if not interrupts.acquire(node.io_lock, patience):
+                    message = "a file in this folder is being uploaded; rename the folder when that is done"
+                    raise PrinterBusy(message, paths.parent(node.path))
                 stack.callback(node.io_lock.release)
             yield
 

@@ -78,6 +78,11 @@ class SpoolFile:
         self.generation += 1
         os.ftruncate(self._fd, length)
 
+    def set_time(self, mtime: int) -> None:
+        """Give the file itself the time ``mtime`` (seconds since the epoch); does nothing once it is closed."""
+        if self._fd >= 0:
+            os.utime(self._fd, (mtime, mtime))
+
     def mark_clean(self, generation: int) -> None:
         """The printer now has what the file held at ``generation``."""
         self._clean_generation = generation

@@ -1,34 +1,41 @@
-"""The mounts that are compared: bambufs, and rclone in the two cache modes that can do the same work."""
+"""What is compared: bambufs, rclone in the two cache modes that do the same work, and plain FTP clients."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.benchmarks.workloads import Ground, check_arrived, check_downloaded
 from tests.support.mounting import Target, mount_device, mounted
 from tests.support.vsftpd import USER
 from tests.support.waiting import wait_until
 
 WRITE_BACK = 1.0  # seconds that rclone waits after close() before it uploads
 
+Task = Callable[[Ground], None]
+
 
 @dataclass(frozen=True)
 class Peer:
-    """A program that mounts a printer. ``delay`` is what it waits on purpose before an upload."""
+    """A program that mounts a printer, or (``tasks``) does single workloads without a mount.
+
+    ``delay`` is what it waits on purpose before an upload.
+    """
 
     name: str
     mount: Callable[[Target, Path], AbstractContextManager[Path]]
     delay: float = 0.0
+    tasks: Callable[[Target], Mapping[str, Task]] | None = field(default=None)
 
 
 @contextlib.contextmanager
-def _bambufs(target: Target, folder: Path, binding: str) -> Iterator[Path]:
-    with mounted(target, folder / "mnt", binding) as mount:
+def _bambufs(target: Target, folder: Path, binding: str, options: Sequence[str] = ()) -> Iterator[Path]:
+    with mounted(target, folder / "mnt", binding, options=options) as mount:
         yield mount.path
 
 
@@ -60,9 +67,59 @@ def _with_password(access_code: str) -> dict[str, str]:
     return {**os.environ, "RCLONE_FTP_PASS": hidden.stdout.strip()}
 
 
+@contextlib.contextmanager
+def _nowhere(target: Target, folder: Path) -> Iterator[Path]:
+    yield folder
+
+
+def _told(command: Sequence[str], script: str) -> None:
+    """Run ``command`` with ``script``, which holds the access code, on its standard input."""
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-300:]}")
+
+
+def _curl(target: Target) -> Mapping[str, Task]:
+    common = f'user = "{USER}:{target.access_code}"\ninsecure\ntls-max = "1.2"\nsilent\nshow-error\nftp-skip-pasv-ip\n'
+    url = f"ftps://{target.host}:{target.port}"
+
+    def upload(ground: Ground) -> None:
+        source = ground.scratch / "big.bin"
+        _told(["curl", "-K", "-"], f'{common}upload-file = "{source}"\nurl = "{url}/up.bin"\n')
+        check_arrived(source, ground.card / "up.bin")
+
+    def download(ground: Ground) -> None:
+        _told(["curl", "-K", "-"], f'{common}output = "{ground.scratch}/down.bin"\nurl = "{url}/bench/down.bin"\n')
+        check_downloaded(ground)
+
+    return {"upload": upload, "download": download}
+
+
+def _lftp(target: Target) -> Mapping[str, Task]:
+    opening = "set ssl:verify-certificate no\nset ftp:ssl-protect-data yes\nset cmd:fail-exit yes\n"
+    opening += f"open -u {USER},{target.access_code} -p {target.port} ftps://{target.host}\n"
+
+    def upload(ground: Ground) -> None:
+        source = ground.scratch / "big.bin"
+        _told(["lftp"], f"{opening}put -O / {source} -o up.bin\nbye\n")
+        check_arrived(source, ground.card / "up.bin")
+
+    def download(ground: Ground) -> None:
+        (ground.scratch / "down.bin").unlink(missing_ok=True)
+        _told(["lftp"], f"{opening}get /bench/down.bin -o {ground.scratch}/down.bin\nbye\n")
+        check_downloaded(ground)
+
+    return {"upload": upload, "download": download}
+
+
 PEERS = {
-    "bambufs": Peer("bambufs", lambda target, folder: _bambufs(target, folder, "fuse3")),
-    "bambufs-fuse2": Peer("bambufs-fuse2", lambda target, folder: _bambufs(target, folder, "fuse2")),
-    "rclone-writes": Peer("rclone-writes", lambda target, folder: _rclone(target, folder, "writes"), WRITE_BACK),
-    "rclone-full": Peer("rclone-full", lambda target, folder: _rclone(target, folder, "full"), WRITE_BACK),
+    peer.name: peer
+    for peer in (
+        Peer("bambufs", lambda target, folder: _bambufs(target, folder, "fuse3")),
+        Peer("bambufs-fuse2", lambda target, folder: _bambufs(target, folder, "fuse2")),
+        Peer("rclone-writes", lambda target, folder: _rclone(target, folder, "writes"), WRITE_BACK),
+        Peer("rclone-full", lambda target, folder: _rclone(target, folder, "full"), WRITE_BACK),
+        Peer("curl", _nowhere, tasks=_curl),
+        Peer("lftp", _nowhere, tasks=_lftp),
+    )
 }

@@ -1,4 +1,4 @@
-"""The figures as a table for people and as JSON for programs."""
+"""The figures as tables for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,64 +7,73 @@ import os
 import platform
 import statistics
 import subprocess
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.workloads import WORKLOADS, Workload
+from tests.benchmarks.servers import Server
+from tests.benchmarks.workloads import Workload
+from tests.support.slowlink import Counts
 
 
 @dataclass(frozen=True)
-class Link:
-    """The link between mount and server: round trip in seconds, bytes per second each way (0: no limit)."""
+class Sample:
+    """One run of one workload: its seconds, and what crossed the link, where that was counted."""
 
-    rtt: float
-    rate: float
-
-    def limit(self, workload: Workload) -> float:
-        """Return the seconds below which ``workload`` cannot be done, or 0 when nothing has to cross the link."""
-        if not workload.moved:
-            return 0.0
-        return self.rtt + (workload.moved / self.rate if self.rate else 0.0)
+    seconds: float
+    counts: Counts | None
 
 
 @dataclass
 class Results:
-    """The seconds of every round, by peer and workload, and what went wrong."""
+    """The samples of every round on one server, by peer and workload, and what went wrong."""
 
-    link: Link
-    seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    server: Server
+    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add(self, peer: str, workload: str, seconds: float) -> None:
-        self.seconds.setdefault(peer, {}).setdefault(workload, []).append(seconds)
+    def add(self, peer: str, workload: str, sample: Sample) -> None:
+        self.samples.setdefault(peer, {}).setdefault(workload, []).append(sample)
 
     def fail(self, peer: str, workload: str, reason: str) -> None:
         self.failures.setdefault(peer, {})[workload] = reason
 
-    def median(self, peer: str, workload: str) -> float | None:
+    def limit(self, workload: Workload) -> float:
+        """Return the seconds below which the link does not allow ``workload``, or 0 when nothing has to cross it."""
+        return self.server.link.limit(workload.moved(self.server.scale))
+
+    def has_failed(self, peer: str, workload: str) -> bool:
+        return bool(self.failures.get(peer, {}).keys() & {workload, "mount"})
+
+    def seconds(self, peer: str, workload: str) -> float | None:
         """Return the median of the rounds, or None if one of them failed or there was none."""
-        rounds = self.seconds.get(peer, {}).get(workload, [])
-        if not rounds or workload in self.failures.get(peer, {}):
+        samples = self.samples.get(peer, {}).get(workload, [])
+        if not samples or self.has_failed(peer, workload):
             return None
-        return statistics.median(rounds)
+        return statistics.median(sample.seconds for sample in samples)
+
+    def round_trips(self, peer: str, workload: str) -> int | None:
+        """Return the median of the round trips waited for, or None where they were not counted."""
+        samples = self.samples.get(peer, {}).get(workload, [])
+        counts = [sample.counts.round_trips for sample in samples if sample.counts is not None]
+        return statistics.median_low(counts) if counts and not self.has_failed(peer, workload) else None
 
 
-def show(results: Results, peers: list[str]) -> None:
-    """Print the table: seconds by peer, then how the first peer compares."""
-    link, ours = results.link, peers[0]
-    rate = f"{link.rate / 1e6:g} MB/s" if link.rate else "no limit"
-    table = Table(title=f"vsftpd, round trip {link.rtt * 1000:g} ms, {rate}: seconds, median", caption=_CAPTION)
-    table.add_column("")
+def show(results: Results, workloads: Sequence[Workload], peers: Sequence[str]) -> None:
+    """Print the table: seconds and round trips by peer, then how the first peer compares."""
+    ours = peers[0]
+    table = Table(title=f"{results.server.title}: seconds (round trips), median", caption=_CAPTION)
+    table.add_column(_sizes(results.server))
     for peer in peers:
         table.add_column(peer, justify="right")
     table.add_column(f"{ours} / best rclone", justify="right")
     table.add_column(f"{ours} / link's limit", justify="right")
-    for workload in WORKLOADS:
-        table.add_row(workload.name, *_row(results, peers, workload))
-    console = Console(width=130)
+    for workload in workloads:
+        table.add_row(workload.title, *_row(results, peers, workload))
+    console = Console(width=150)
     console.print(table)
     for peer, failures in results.failures.items():
         for name, reason in failures.items():
@@ -74,35 +83,57 @@ def show(results: Results, peers: list[str]) -> None:
 _CAPTION = "rclone's write-back delay of 1 s is taken off its uploads; every upload was compared byte for byte"
 
 
-def _row(results: Results, peers: list[str], workload: Workload) -> list[str]:
-    medians = {peer: results.median(peer, workload.name) for peer in peers}
-    others = [value for peer, value in medians.items() if peer.startswith("rclone") and value is not None]
-    ours, limit = medians[peers[0]], results.link.limit(workload)
-    cells = ["failed" if value is None else f"{value:.3f}" for value in medians.values()]
-    return [*cells, _ratio(ours, min(others, default=None)), _ratio(ours, limit or None)]
+def _sizes(server: Server) -> str:
+    scale = server.scale
+    return f"{scale.big / (1 << 20):g} MiB; {scale.listed} listed, {scale.small} small, {scale.copied} tiny files"
+
+
+def _row(results: Results, peers: Sequence[str], workload: Workload) -> list[str]:
+    cells = [_cell(results, peer, workload) for peer in peers]
+    others = [results.seconds(peer, workload.name) for peer in peers if peer.startswith("rclone")]
+    ours = results.seconds(peers[0], workload.name)
+    best = min((value for value in others if value is not None), default=None)
+    return [*cells, _ratio(ours, best), _ratio(ours, results.limit(workload) or None)]
+
+
+def _cell(results: Results, peer: str, workload: Workload) -> str:
+    if results.has_failed(peer, workload.name):
+        return "failed"
+    seconds, trips = results.seconds(peer, workload.name), results.round_trips(peer, workload.name)
+    if seconds is None:
+        return ""
+    return f"{seconds:.3f}" + ("" if trips is None else f" ({trips})")
 
 
 def _ratio(value: float | None, to: float | None) -> str:
-    return "-" if value is None or not to else f"{value / to:.2f}"
+    return "" if value is None or not to else f"{value / to:.2f}"
 
 
-def save(results: Results, path: Path) -> None:
+def save(every: Sequence[Results], path: Path) -> None:
     """Write all figures, with the machine they come from, as JSON."""
-    content = {
-        "machine": machine(),
-        "link": {"rtt_seconds": results.link.rtt, "bytes_per_second": results.link.rate},
-        "limits": {workload.name: results.link.limit(workload) for workload in WORKLOADS},
-        "seconds": results.seconds,
+    path.write_text(json.dumps({"machine": machine(), "servers": [_as_json(results) for results in every]}, indent=2))
+
+
+def _as_json(results: Results) -> dict[str, object]:
+    server = results.server
+    return {
+        "server": server.name,
+        "link": {"rtt_seconds": server.link.rtt, "bytes_per_second": server.link.rate},
+        "scale": asdict(server.scale),
+        "samples": {
+            peer: {name: [asdict(sample) for sample in samples] for name, samples in workloads.items()}
+            for peer, workloads in results.samples.items()
+        },
         "failures": results.failures,
     }
-    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def machine() -> dict[str, object]:
-    """Return what the figures depend on: processor count, kernel, versions."""
+    """Return what the figures depend on: processors and their load, kernel, versions."""
     rclone = subprocess.run(["rclone", "version"], capture_output=True, text=True, check=False).stdout
     return {
         "processors": os.cpu_count(),
+        "load": os.getloadavg()[0],
         "kernel": platform.release(),
         "python": platform.python_version(),
         "rclone": rclone.partition("\n")[0],

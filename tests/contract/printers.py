@@ -7,29 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bambufs import simulator
-from tests.contract.box import Printer, Traits
+from tests.contract.box import Printer
 from tests.support.vsftpd import Vsftpd, vsftpd_printer
 
-GOLDEN = "vsftpd"
-
-# What the documentation says of P1 and A1 printers, and what follows from FAT.
-_TRAITS = {
-    "vsftpd": Traits(time_resolution=2),
-    "esp32": Traits(
-        time_resolution=2, keeps_times=False, replaces_at_once=False, starts_anywhere=False, longest_path=110
-    ),
-}
-
-
-def needs_of(printer: str) -> tuple[str, ...]:
-    """What this machine needs for ``printer``: `GOLDEN` or a model of the simulator."""
-    return ("vsftpd",) if printer == GOLDEN else ()
+# The name of each printer, and what this machine needs for it.
+PRINTERS: dict[str, tuple[str, ...]] = {"vsftpd": ("vsftpd",), "x1c": ()}
 
 
 class GoldenPrinter:
     """Debian's vsftpd."""
 
-    traits = Traits()
+    time_resolution = 1
 
     def __init__(self, server: Vsftpd) -> None:
         self.host = server.host
@@ -46,8 +34,9 @@ class GoldenPrinter:
 class SimulatedPrinter:
     """A printer in software, whose card is FAT as that of a real one."""
 
+    time_resolution = 2
+
     def __init__(self, printer: simulator.Printer) -> None:
-        self.traits = _TRAITS[printer.quirks.family]
         self.host = printer.host
         self.port = printer.ftps_port
         self.access_code = printer.access_code
@@ -61,8 +50,8 @@ class SimulatedPrinter:
 
 @contextlib.contextmanager
 def open_printer(name: str, card: Path) -> Iterator[Printer]:
-    """Run ``name`` for the ``with`` block: `GOLDEN`, or a simulated model, which keeps its files in ``card``."""
-    if name == GOLDEN:
+    """Run the printer ``name`` of `PRINTERS` for the ``with`` block; a simulated one keeps its files in ``card``."""
+    if name == "vsftpd":
         with vsftpd_printer() as server:
             yield GoldenPrinter(server)
     else:

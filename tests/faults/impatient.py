@@ -10,7 +10,7 @@ from bambufs.cli import main
 from bambufs.cli.build import open_filesystem
 from bambufs.printer.session import Timeouts
 
-TIMEOUTS = Timeouts(connect=0.7, greet=1.0, reply=1.0, stall=1.0, final_reply=2.0)
+TIMEOUTS = Timeouts(connect=0.7, greet=1.0, reply=1.0, stall=1.0, listing=2.0, final_reply=2.0)
 
 if __name__ == "__main__":
     with mock.patch("bambufs.cli.mount.open_filesystem", functools.partial(open_filesystem, timeouts=TIMEOUTS)):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bambufs.printer.session import Target, Timeouts
+from bambufs.printer.session import Manners, Target, Timeouts
 from bambufs.printer.trust import make_context
 from tests.support.certificates import printer_certificate
 
@@ -47,6 +47,8 @@ class Talk:
         self.printer, self.raw = printer, raw
         self.tls: ssl.SSLSocket | None = None
         self._unread = b""
+        self.waiting: socket.socket | None = None
+        """Where a data connection is awaited that was asked for ahead of its command."""
 
     @property
     def sock(self) -> ssl.SSLSocket:
@@ -77,6 +79,10 @@ class Talk:
         self.printer.commands.append(command)
         return command
 
+    def forget(self) -> None:
+        """Lose the commands that came along with the last one, as ESP32 printers do."""
+        self._unread = b""
+
     def expect(self, command: str) -> None:
         """Hear ``command``."""
         heard = self.hear()
@@ -94,11 +100,18 @@ class Talk:
         self.say(f"227 Entering Passive Mode ({address},{port >> 8},{port & 255}).")
         return listener
 
+    def listener(self, address: str = "127,0,0,1") -> socket.socket:
+        """Where the next data connection is awaited: as offered ahead, else after a PASV."""
+        if self.waiting is None:
+            self.expect("PASV")
+            self.waiting = self.offer_data(address)
+        listener, self.waiting = self.waiting, None
+        return listener
+
     @contextlib.contextmanager
     def data(self, command: str, address: str) -> Iterator[ssl.SSLSocket]:
         """The data connection for ``command``, up to its TLS."""
-        self.expect("PASV")
-        with self.offer_data(address) as listener:
+        with self.listener(address) as listener:
             self.expect(command)
             raw = listener.accept()[0]
         raw.settimeout(PATIENCE)
@@ -147,8 +160,7 @@ def _after_rest(talk: Talk, rest: int, command: str, address: str) -> Iterator[s
         with talk.data(command, address) as sock:
             yield sock
         return
-    talk.expect("PASV")
-    with talk.offer_data(address) as listener:
+    with talk.listener(address) as listener:
         talk.expect(f"REST {rest}")
         talk.say("350 Restart position accepted.")
         talk.expect(command)
@@ -207,10 +219,20 @@ def denies(command: str, reply: str) -> Step:
     """Refuse a transfer: the client has connected for data already, for nothing."""
 
     def step(talk: Talk) -> None:
-        talk.expect("PASV")
-        with talk.offer_data("127,0,0,1"):
+        with talk.listener():
             talk.expect(command)
             talk.say(reply)
+
+    return step
+
+
+def offers() -> Step:
+    """Answer the PASV that a client sends ahead of the next transfer."""
+
+    def step(talk: Talk) -> None:
+        talk.expect("PASV")
+        talk.waiting = talk.offer_data("127,0,0,1")
+        talk.printer.kept.append(talk.waiting)
 
     return step
 
@@ -298,6 +320,8 @@ def login(greeting: str = VSFTPD, access_code: str = ACCESS_CODE) -> list[Step]:
 
 
 LOGIN = login()
+TOGETHER = [*LOGIN, offers()]
+"""The login of a client that sends commands together."""
 
 
 @dataclass
@@ -316,9 +340,9 @@ class ScriptedPrinter:
     kept: list[socket.socket] = field(default_factory=list)
     departures: list[str] = field(default_factory=list)
 
-    def target(self, access_code: str = ACCESS_CODE) -> Target:
-        """Where it is and how to get in."""
-        return Target("127.0.0.1", self.port, access_code, make_context())
+    def target(self, access_code: str = ACCESS_CODE, *, pipelines: bool = False) -> Target:
+        """Where it is and how to get in; most scripts are of one command at a time."""
+        return Target("127.0.0.1", self.port, access_code, make_context(), manners=Manners(pipelines))
 
     def verbs(self) -> list[str]:
         """The commands without their arguments, after the logins."""

@@ -16,7 +16,7 @@ import pytest
 from tests.support.ftps import PlainClient
 from tests.support.needs import need
 from tests.support.ports import port_block
-from tests.support.slowlink import slow_link
+from tests.support.slowlink import Counts, relayed, slow_link
 from tests.support.vsftpd import vsftpd_printer
 
 
@@ -61,6 +61,23 @@ def test_every_answer_waits_a_round_trip() -> None:
                 times.append(time.perf_counter() - start)
 
     assert min(times) >= 0.02
+
+
+def test_round_trips_are_those_that_somebody_waited_for() -> None:
+    with port_block() as ports, serving(ports[0], echo), relayed(ports[:1], rtt=0.02) as relay:
+        with socket.create_connection((relay.host, ports[0])) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(3):
+                client.sendall(b"x")
+                client.recv(1)
+            opened_and_asked = relay.counts()
+            for _ in range(3):
+                client.sendall(b"x")
+            for _ in range(3):
+                client.recv(1)
+
+        assert opened_and_asked == Counts(round_trips=4, connections=1, bytes_up=3, bytes_down=3)
+        assert (relay.counts() - opened_and_asked).round_trips == 1
 
 
 @pytest.mark.parametrize("upwards", [True, False], ids=["up", "down"])

@@ -77,6 +77,12 @@ def test_lock_that_comes_free_is_taken() -> None:
     assert lock.locked()
 
 
+def test_lock_that_stays_taken_is_given_up() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    assert not interrupts.acquire(lock, 0.01)
+
+
 def test_waiting_ends_when_it_is_true() -> None:
     with (condition := threading.Condition()):
         assert interrupts.wait_for(condition, lambda: True, 0.0, time.monotonic)

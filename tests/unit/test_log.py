@@ -51,6 +51,21 @@ def test_message_is_on_standard_error_without_a_file(capsys: pytest.CaptureFixtu
     assert "look here" in capsys.readouterr().err
 
 
+def test_name_that_would_forge_a_line_or_steer_the_terminal_is_spelt_out(file: Path) -> None:
+    log.set_up(file=file)
+    logger.warning("%s: gone", "a\nERROR b\x1b[2J\r\x9b")
+    assert file.read_text().endswith("WARNING a\\x0aERROR b\\x1b[2J\\x0d\\x9b: gone\n")
+
+
+def test_traceback_keeps_its_lines(file: Path) -> None:
+    log.set_up(file=file)
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logger.exception("unforeseen")
+    assert "unforeseen\nTraceback (most recent call last):\n" in file.read_text()
+
+
 def test_every_step_is_told_only_when_asked_for(file: Path) -> None:
     log.set_up(file=file)
     logger.debug("a step")

@@ -50,7 +50,6 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ["bogus"],
         ["mount"],
-        ["mount", "printer"],
         ["mount", "printer", "/mnt", "extra"],
         ["mount", "printer", "/mnt", "--bogus"],
         ["mount", "printer", "/mnt", "--ttl", "soon"],

@@ -164,6 +164,18 @@ def test_odd_line_is_told_once(start: Start, caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_only_so_many_odd_lines_are_told(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    card, printer = start()
+    junk = "".join(f"junk {number}{'x' * 1000}\r\n" for number in range(500)).encode()
+    printer.tamper("LIST", data=lambda raw: raw + junk)
+    assert [entry.name for entry in card.list("/")] == ["cache"]
+    card.list("/")
+    told = [record.getMessage() for record in caplog.records if "cannot be shown" in record.getMessage()]
+    assert len(told) == 201
+    assert told[-1] == "the printer lists more that cannot be shown; no more of it is told here"
+    assert max(map(len, told)) < 300
+
+
 def test_exact_times_are_told(start: Start) -> None:
     card, _ = start(fat_times=False)
     store(card, NEW)
@@ -283,18 +295,6 @@ def test_part_name_is_hidden_and_beside_the_file() -> None:
     upload = Upload(io.BytesIO(), "/cache/x.3mf", size=0, mtime=0)
     assert upload.part.startswith("/cache/.")
     assert not upload.part.endswith(".3mf")
-
-
-def test_part_names_lie_further_up_where_they_would_be_too_long_for_the_printer(start: Start) -> None:
-    card, printer = start("p1s")
-    card.connect()
-    deep = f"/cache/{'d' * 96}"
-    (printer.card / deep[1:]).mkdir()
-    for content in (OLD, NEW):
-        part = store(card, content, f"{deep}/x.3mf").part
-    assert part.startswith("/cache/.")
-    assert on_card(printer, f"{deep[1:]}/x.3mf") == NEW
-    assert tidy(printer)
 
 
 @BOTH

@@ -15,8 +15,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "parts"
 
 
+def noted(folder: Path, path: str) -> None:
+    """A process notes ``path`` and ends."""
+    leftovers = Leftovers(folder)
+    leftovers.note(path)
+    leftovers.close()
+
+
 def test_noted_path_is_found_by_the_next_process(folder: Path) -> None:
-    Leftovers(folder).note("/cache/.bambufs-1.part")
+    noted(folder, "/cache/.bambufs-1.part")
+    assert Leftovers(folder).left_over() == ["/cache/.bambufs-1.part"]
+
+
+def test_upload_of_a_living_process_is_no_leftover(folder: Path) -> None:
+    uploading = Leftovers(folder)
+    uploading.note("/cache/.bambufs-1.part")
+    assert Leftovers(folder).left_over() == []
+    uploading.close()
     assert Leftovers(folder).left_over() == ["/cache/.bambufs-1.part"]
 
 
@@ -33,7 +48,7 @@ def test_striking_out_what_was_not_noted_does_no_harm(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/größe 体积/.bambufs-1.part", "/\udcff/.bambufs-1.part", "/a\nb/.bambufs-1.part"])
 def test_odd_folder_is_remembered(folder: Path, path: str) -> None:
-    Leftovers(folder).note(path)
+    noted(folder, path)
     assert Leftovers(folder).left_over() == [path]
 
 

@@ -219,6 +219,12 @@ def test_every_month_is_known(month: int) -> None:
         "-rw-rw-rw-   1 root  root    5 Jun 13  2025 with/slash",
         "-rw-rw-rw-   1 root  root    5 Jun 13  2025 /",
         "-rw-rw-rw-   1 root  root    5 Jun 13  2025 with\0nul",
+        "-rw-rw-rw-   1 root  root    5 Jun 13  2025 with\rreturn",
+        "-rw-rw-rw-   1 root  root    5 Jun 13  2025 " + "x" * 1025,
+        "-rw-rw-rw-   1 root  root    5 Jun 13  2025 " + "\u00e4" * 513,
+        f"-rw-rw-rw-   1 root  root    {10**16} Jun 13  2025 larger than any card",
+        f"-rw-rw-rw-   1 root  root    {'9' * 5000} Jun 13  2025 name",
+        "-rw-rw-rw-   1 root  root    \u0665 Jun 13  2025 other digits",
         "lrwxrwxrwx    1 0        0               5 Apr 13 16:56 link -> target",
         "02-08-23  02:27PM       <DIR>          windows",
         "550 No such file or directory",
@@ -226,6 +232,10 @@ def test_every_month_is_known(month: int) -> None:
 )
 def test_wrong_line_is_reported_and_left_out(line: str) -> None:
     assert odd(line) == [line]
+
+
+def test_longest_name_that_the_kernel_takes_is_shown() -> None:
+    assert name_of("\u00e4" * 512) == "\u00e4" * 512
 
 
 @pytest.mark.parametrize(

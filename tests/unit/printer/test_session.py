@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import threading
@@ -37,6 +38,7 @@ from tests.support.scripted import (
     CALM,
     LOGIN,
     QUICK,
+    TOGETHER,
     ScriptedPrinter,
     Step,
     ask,
@@ -58,10 +60,12 @@ LATE = Timeouts(connect=5.0, greet=5.0, reply=0.3, stall=0.3, final_reply=5.0)
 
 
 @contextmanager
-def talking(*script: Step, timeouts: Timeouts = CALM) -> Iterator[tuple[FtpsSession, ScriptedPrinter]]:
+def talking(
+    *script: Step, timeouts: Timeouts = CALM, pipelines: bool = False
+) -> Iterator[tuple[FtpsSession, ScriptedPrinter]]:
     """A session, logged in, whose printer goes on by ``script``."""
-    with scripted([*LOGIN, *script]) as printer:
-        session = FtpsSession.open(printer.target(), timeouts)
+    with scripted([*(TOGETHER if pipelines else LOGIN), *script]) as printer:
+        session = FtpsSession.open(printer.target(pipelines=pipelines), timeouts)
         try:
             yield session, printer
         finally:
@@ -157,9 +161,7 @@ def test_certificate_is_shown_before_the_login() -> None:
     shown: list[bytes] = []
     with scripted(LOGIN) as printer:
         target = printer.target()
-        curious = type(target)(
-            target.host, target.port, ACCESS_CODE, target.context, check_certificate=shown.append
-        )
+        curious = dataclasses.replace(target, check_certificate=shown.append)
         FtpsSession.open(curious, CALM).close()
     assert shown[0].startswith(b"\x30")
 
@@ -253,6 +255,7 @@ def test_listing_that_breaks_off_is_an_error() -> None:
 
 def test_data_connections_resume_the_session_of_the_control_connection() -> None:
     script = [ask("CWD /", "250"), gives("LIST", b""), gives("RETR /x", b"1"), takes("STOR /x")]
+    script += [ask("SIZE /x", "213 1")]
     with talking(*script) as (session, printer):
         session.list("/")
         with_download = session.download("/x")
@@ -364,46 +367,46 @@ def test_printer_that_hangs_up_after_a_download_costs_the_session_only() -> None
 
 def test_file_is_stored_whole() -> None:
     content = bytes(range(256)) * 2000
-    with talking(takes("STOR /x")) as (session, printer):
+    with talking(takes("STOR /x"), ask("SIZE /x", "213 512000")) as (session, printer):
         store(session, content)
     assert printer.received == [content]
 
 
 def test_empty_file_is_stored() -> None:
-    with talking(takes("STOR /x")) as (session, printer):
+    with talking(takes("STOR /x"), ask("SIZE /x", "213 0")) as (session, printer):
         store(session, b"")
     assert (printer.received, printer.close_notify) == ([b""], [True])
 
 
 def test_end_of_an_upload_is_told_by_a_close_notify() -> None:
-    with talking(takes("STOR /x")) as (session, printer):
+    with talking(takes("STOR /x"), ask("SIZE /x", "213 100000")) as (session, printer):
         store(session, b"x" * 100_000)
     assert printer.close_notify == [True]
 
 
 def test_printer_that_never_closes_the_data_connection_is_not_waited_for() -> None:
-    with talking(takes("STOR /x", closes=False), timeouts=QUICK) as (session, _):
+    with talking(takes("STOR /x", closes=False), ask("SIZE /x", "213 1"), timeouts=QUICK) as (session, _):
         store(session, b"x")
 
 
 def test_source_is_sent_from_where_it_stands() -> None:
     source = io.BytesIO(b"0123456789")
     source.seek(4)
-    with talking(takes("STOR /x")) as (session, printer):
+    with talking(takes("STOR /x"), ask("SIZE /x", "213 6")) as (session, printer):
         session.store("/x", source, lambda sent: None)
     assert printer.received == [b"456789"]
 
 
 def test_progress_is_told_to_the_last_byte() -> None:
     told: list[int] = []
-    with talking(takes("STOR /x")) as (session, _):
+    with talking(takes("STOR /x"), ask("SIZE /x", "213 200000")) as (session, _):
         session.store("/x", io.BytesIO(b"x" * 200_000), told.append)
     assert told == sorted(told)
     assert told[-1] == 200_000
 
 
 def test_late_226_is_waited_for() -> None:
-    with talking(takes("STOR /x", wait=1.0), timeouts=LATE) as (session, _):
+    with talking(takes("STOR /x", wait=1.0), ask("SIZE /x", "213 1"), timeouts=LATE) as (session, _):
         store(session, b"x")
 
 
@@ -512,7 +515,7 @@ def test_rename_is_two_commands() -> None:
 
 def test_rename_of_a_missing_file_names_it() -> None:
     script = [ask("RNFR /old", "550 RNFR command failed."), ask("RNTO /new", "503 RNFR required first.")]
-    with talking(*script, ask("NOOP", "200 Okay.")) as (session, _):
+    with talking(*script, ask("NOOP", "200 Okay."), pipelines=True) as (session, _):
         with pytest.raises(CardRefused) as refused:
             session.rename("/old", "/new")
         assert session.answers()
@@ -562,7 +565,7 @@ def test_times_are_asked_for_all_at_once() -> None:
         says("213 20090213233131"),
         says("550 Could not get file modification time."),
     ]
-    with talking(*script) as (session, _):
+    with talking(*script, pipelines=True) as (session, _):
         assert session.modified(["/a", "/b"]) == (1234567891, None)
 
 

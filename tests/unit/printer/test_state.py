@@ -335,6 +335,20 @@ def test_depth_length_and_width_are_bounded() -> None:
     assert [len(str(found["long"])), len(reports.tree(found)["wide"]), found["odd"]] == [4096, 256, {}]  # type: ignore[arg-type]
 
 
+def test_halves_of_letters_are_replaced() -> None:
+    found = reports.decode(rb'{"print": {"subtask_name": "a\ud800b", "\udfff": 1}}')
+
+    assert found == {"print": {"subtask_name": "a?b", "?": 1}}
+
+
+def test_many_long_texts_cannot_fill_the_memory() -> None:
+    state = after(FULL)
+    for turn in range(60):
+        state = state.with_report({"print": delta(device={f"{turn}-{i}": "x" * 4096 for i in range(50)})}, 100.0)
+
+    assert len(json.dumps(state.report)) < 2 * reports.MAX_BYTES
+
+
 def test_many_small_reports_cannot_fill_the_memory() -> None:
     state = after(FULL)
     for turn in range(60):

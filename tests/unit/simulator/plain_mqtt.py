@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
@@ -26,6 +27,7 @@ class PlainMqtt:
         self._printer = printer
         self._changed = threading.Condition()
         self.documents: list[Document] = []
+        self.raw: list[bytes] = []
         self.connected: str | None = None
         self.is_subscribed: bool | None = None
         self.lost = False
@@ -122,7 +124,9 @@ class PlainMqtt:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         with self._changed:
-            self.documents.append(json.loads(message.payload))
+            self.raw.append(bytes(message.payload))
+            with contextlib.suppress(ValueError, RecursionError):  # a hostile printer's
+                self.documents.append(json.loads(message.payload))
             self._changed.notify_all()
 
     def _on_disconnect(

@@ -39,7 +39,7 @@ def test_every_quirk_has_help_a_source_and_fitting_values(name: str) -> None:
     assert quirk.source
     for value in (quirk.vsftpd, quirk.esp32):
         assert type(value) is quirk.kind
-        assert not quirk.choices or value in quirk.choices
+        assert quirk.several or not quirk.choices or value in quirk.choices
 
 
 def test_every_row_of_the_table_has_a_quirk() -> None:

@@ -245,6 +245,13 @@ def test_truncating_an_open_file_waits_for_its_close(fs: FileSystem, printer: Me
     assert printer.files[OLD] == b"old"
 
 
+def test_truncating_a_file_that_is_being_read_is_stored_at_once(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.open(OLD, os.O_RDONLY)
+    fs.truncate(OLD, 3)
+    assert printer.files[OLD] == b"old"
+    fs.release(number)
+
+
 def test_truncating_to_nothing_fetches_nothing(fs: FileSystem, printer: MemoryPrinter) -> None:
     fs.truncate(OLD, 0)
     assert printer.count("RETR") == 0
@@ -483,6 +490,26 @@ def test_time_of_the_overlay_is_set(fs: FileSystem) -> None:
 
 
 # --- creating ---------------------------------------------------------------------------------------
+
+
+def test_time_set_while_a_dot_file_is_being_released_stays(fs: FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = fs.create("/cache/.a.tmp", os.O_WRONLY)
+    fs.write(number, b"content", 0)
+    set_time = SpoolFile.set_time
+    others: list[threading.Thread] = []
+
+    def overtaken(spool: SpoolFile, mtime: int) -> None:
+        if not others:
+            others.append(threading.Thread(target=fs.utimens, args=("/cache/.a.tmp", EXACT)))
+            others[0].start()
+            others[0].join(0.2)
+        set_time(spool, mtime)
+
+    monkeypatch.setattr(SpoolFile, "set_time", overtaken)
+    fs.release(number)
+    others[0].join()
+
+    assert fs.getattr("/cache/.a.tmp").mtime == EXACT
 
 
 def test_existing_file_is_refused_when_a_new_one_is_wanted(fs: FileSystem) -> None:

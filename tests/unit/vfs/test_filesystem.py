@@ -11,6 +11,7 @@ import pytest
 from bambufs.errors import InvalidName, LoginRefused, NameTooLong, PrinterTimeout, PrinterUnreachable
 from bambufs.printer.family import ESP32
 from bambufs.vfs.filesystem import FileSystem
+from bambufs.vfs.overlay import Overlay
 from tests.support.memory import UPLOADED, MemoryPrinter
 from tests.support.programs import exists, names, read, write
 from tests.unit.vfs.conftest import Clocks, Mount
@@ -388,3 +389,16 @@ def test_statistics_can_be_told_as_json(fs: FileSystem) -> None:
 
     read(fs, OLD)
     assert json.loads(json.dumps(fs.statistics()))["bytes_cached"] == 11
+
+
+def test_file_that_is_stored_during_a_listing_is_in_it(fs: FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    names(fs, "/cache")
+    number, looking = fs.create("/cache/new.3mf", os.O_WRONLY), Overlay.names
+
+    def meanwhile(self: Overlay, folder: str) -> list[str]:
+        fs.flush(number)
+        fs.release(number)
+        return looking(self, folder)
+
+    monkeypatch.setattr(Overlay, "names", meanwhile)
+    assert "new.3mf" in names(fs, "/cache")

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bambufs.errors import CardFull, InvalidName, PrinterUnreachable
+from bambufs.errors import CardFull, InvalidName, PrinterBusy, PrinterUnreachable
 from bambufs.printer.family import ESP32
+from bambufs.vfs import renames
 from bambufs.vfs.filesystem import FileSystem
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import content_of, exists, names, read, write
@@ -489,6 +490,30 @@ def test_open_files_go_along_with_their_folder(fs: FileSystem, printer: MemoryPr
     assert printer.files["/jobs/new.3mf"] == b"new content"
 
 
+def test_folder_waits_for_a_small_upload_into_it(fs: FileSystem, printer: MemoryPrinter) -> None:
+    with ThreadPoolExecutor(2) as threads, printer.gate("STOR") as gate:
+        storing = threads.submit(write, fs, NEW, b"new content")
+        assert gate.reached.wait(5)
+        moving = threads.submit(fs.rename, "/cache", "/moved")
+        gate.release()
+        storing.result(5)
+        moving.result(5)
+    assert printer.files["/moved/new.3mf"] == b"new content"
+
+
+def test_folder_does_not_wait_for_a_long_upload_into_it(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renames, "_UPLOAD_PATIENCE", 0.01)
+    with ThreadPoolExecutor(1) as threads, printer.gate("STOR") as gate:
+        storing = threads.submit(write, fs, NEW, b"new content")
+        assert gate.reached.wait(5)
+        with pytest.raises(PrinterBusy, match="is being uploaded"):
+            fs.rename("/cache", "/moved")
+        gate.release()
+        storing.result(5)
+
+
 def test_folder_is_renamed_over_an_empty_one(fs: FileSystem, printer: MemoryPrinter) -> None:
     fs.mkdir("/jobs")
     fs.rename("/cache", "/jobs")
@@ -584,3 +609,20 @@ def test_time_set_just_after_a_dot_file_was_released_stays(fs: FileSystem, print
     assert fs.getattr(DOT).mtime == EXACT
     fs.rename(DOT, NEW)
     assert fs.getattr(NEW).mtime == EXACT
+
+
+@BOTH
+def test_time_stays_when_a_file_becomes_a_dot_name_and_back(
+    either: tuple[FileSystem, MemoryPrinter], family: str
+) -> None:
+    fs, _ = either
+    fs.utimens(OLD, EXACT)
+    number = fs.open(OLD, os.O_RDONLY)
+    content_of(fs, number)
+    fs.rename(OLD, DOT)
+    fs.rename(DOT, NEW)
+    fs.rename(NEW, DOT)
+    assert fs.getattr(DOT).mtime == EXACT
+    fs.flush(number)
+    fs.release(number)
+    assert fs.getattr(DOT).mtime == EXACT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bambufs.config import Config, default_cache_dir, find_access_code, parse_size
+from bambufs.config import Config, default_cache_dir, parse_size
 from bambufs.errors import UsageError
 
 CODE = "47281593"
@@ -129,77 +129,3 @@ def test_size_is_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="is no size"):
         parse_size(text)
-
-
-# --- the access code --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "code"
-    file.write_text(f"{CODE}\n")
-    file.chmod(0o600)
-    return file
-
-
-def test_code_is_read_from_a_file(file: Path) -> None:
-    assert find_access_code(file, {}) == CODE
-
-
-def test_file_comes_before_the_environment(file: Path) -> None:
-    assert find_access_code(file, {"BAMBU_ACCESS_CODE": "other"}) == CODE
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o622])
-def test_file_that_others_may_read_is_refused(file: Path, mode: int) -> None:
-    file.chmod(mode)
-    with pytest.raises(UsageError, match="chmod 600"):
-        find_access_code(file, {})
-
-
-def test_refusal_does_not_tell_the_code(file: Path) -> None:
-    file.chmod(0o644)
-    with pytest.raises(UsageError) as refused:
-        find_access_code(file, {})
-    assert CODE not in str(refused.value)
-
-
-def test_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
-        find_access_code(tmp_path / "nope", {})
-
-
-def test_folder_for_a_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a directory"):
-        find_access_code(tmp_path, {})
-
-
-def test_empty_file_is_told(file: Path) -> None:
-    file.write_text(" \n")
-    with pytest.raises(UsageError, match="is empty"):
-        find_access_code(file, {})
-
-
-def test_file_that_is_no_text_is_told(file: Path) -> None:
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not text"):
-        find_access_code(file, {})
-
-
-def test_code_is_read_from_a_systemd_credential(tmp_path: Path) -> None:
-    (tmp_path / "access_code").write_text(CODE)
-    assert find_access_code(None, {"CREDENTIALS_DIRECTORY": str(tmp_path), "BAMBU_ACCESS_CODE": "other"}) == CODE
-
-
-def test_credentials_without_a_code_leave_the_environment(tmp_path: Path) -> None:
-    assert find_access_code(None, {"CREDENTIALS_DIRECTORY": str(tmp_path), "BAMBU_ACCESS_CODE": CODE}) == CODE
-
-
-def test_code_is_read_from_the_environment() -> None:
-    assert find_access_code(None, {"BAMBU_ACCESS_CODE": f" {CODE} "}) == CODE
-
-
-@pytest.mark.parametrize("environment", [{}, {"BAMBU_ACCESS_CODE": " "}])
-def test_no_code_at_all_tells_where_to_put_it(environment: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="--access-code-file"):
-        find_access_code(None, environment)

@@ -1,20 +1,14 @@
-"""Config: what is in force for one mount, frozen and checked; it knows every default.
-
-Values come from the command line, else from the environment, else from the defaults here. The access code comes from
-a file that only its owner can read, a systemd credential or the environment, never from an argument, and stays out
-of every repr.
-"""
+"""What is in force for one printer and its mount, frozen and checked; every built-in value stands here."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import UsageError
+from ..errors import UsageError
 
 FTPS_PORT = 990
 MQTT_PORT = 8883
@@ -40,6 +34,7 @@ class Config:
     cache_size: int = 2 * 10**9
     read_only: bool = False
     max_sessions: int = 3
+    careful: bool = False
     url_template: str = ""
     drop_folder: str = ""
 
@@ -74,6 +69,22 @@ class Config:
         return self.cache_dir / re.sub(r"[^A-Za-z0-9._-]", "_", self.trust_key)
 
 
+@dataclass(frozen=True)
+class MountOptions:
+    """How a printer is mounted; None where nothing was said."""
+
+    mountpoint: Path | None = None
+    retry: bool = False
+    allow_other: bool = False
+    nonempty: bool = False
+    uid: int | None = None
+    gid: int | None = None
+    umask: int = 0o022
+    list_control: bool = False
+    fuse: str | None = None
+    log_file: Path | None = None
+
+
 def _check(is_good: bool, otherwise: str) -> None:
     if not is_good:
         raise UsageError(otherwise)
@@ -91,35 +102,3 @@ def parse_size(text: str) -> int:
     if match is None or len(match[1]) > 20:
         raise UsageError(f"{text[:40]!r} is no size; write it like 32G")
     return int(float(match[1]) * _UNITS[match[2]])
-
-
-def find_access_code(file: Path | None, environment: Mapping[str, str]) -> str:
-    """The access code: from ``file``, else a systemd credential, else ``BAMBU_ACCESS_CODE``. Raises `UsageError`."""
-    if file is not None:
-        return _read_code(file, must_be_private=True)
-    credentials = environment.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / "access_code").exists():
-        return _read_code(Path(credentials) / "access_code", must_be_private=False)
-    code = environment.get("BAMBU_ACCESS_CODE", "").strip()
-    if not code:
-        raise UsageError(
-            "no access code: put it into a file that only you can read and name that with --access-code-file, "
-            "or set BAMBU_ACCESS_CODE. The printer shows it under Settings, LAN only mode"
-        )
-    return code
-
-
-def _read_code(file: Path, *, must_be_private: bool) -> str:
-    try:
-        with open(file, encoding="utf-8") as opened:
-            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
-            if must_be_private and mode & 0o077:
-                raise UsageError(f"others can read the access code in {file}; run: chmod 600 {file}")
-            code = opened.read(4096).strip()
-    except OSError as error:
-        raise UsageError(f"the access code cannot be read from {file}: {(error.strerror or '').lower()}") from error
-    except ValueError as error:
-        raise UsageError(f"{file} holds no access code: it is not text") from error
-    if not code:
-        raise UsageError(f"{file} is empty; it should hold the access code")
-    return code

@@ -1,0 +1,75 @@
+"""Doors: from a `Config` to the two connections of its printer, with the certificate checked on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from ..config import Config
+from ..errors import UsageError
+from . import trust
+from .card import Card
+from .health import DoorHealth
+from .leftovers import Leftovers
+from .link import PrinterLink
+from .pool import SessionPool
+from .session import FtpsSession, Manners, Target, Timeouts
+
+CheckCertificate: TypeAlias = Callable[[bytes], None]
+
+
+def trust_store(cache_dir: Path) -> trust.TrustStore:
+    """The certificates that are remembered on this computer."""
+    return trust.TrustStore(cache_dir / "trust.json")
+
+
+def certificate_check(config: Config) -> CheckCertificate:
+    """What to call with the certificate that the printer shows, on either port; see `trust.checker`."""
+    return trust.checker(config.tls_trust, trust_store(config.cache_dir), config.trust_key)
+
+
+def _context(config: Config) -> trust.Context:
+    try:
+        return trust.make_context(config.tls_ca if config.tls_trust == "ca" else None)
+    except OSError as error:
+        raise UsageError(f"the authority's certificates cannot be read from {config.tls_ca}: {error}") from error
+
+
+def open_card(
+    config: Config,
+    timeouts: Timeouts | None = None,
+    *,
+    check: CheckCertificate | None = None,
+    health: DoorHealth | None = None,
+) -> Card:
+    """The card of the printer that ``config`` names. Connects only when it is used."""
+    health = health or DoorHealth()
+    target = Target(
+        config.host,
+        config.ftps_port,
+        config.access_code,
+        _context(config),
+        server_name=config.serial if config.tls_trust == "ca" else None,
+        check_certificate=check or certificate_check(config),
+        manners=Manners(pipelines=not config.careful),
+    )
+    pool = SessionPool(
+        lambda: health.watched(lambda: FtpsSession.open(target, timeouts or Timeouts())), limit=config.max_sessions
+    )
+    health.trouble = lambda: pool.breaker.reason
+    return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"))
+
+
+def open_link(config: Config, check: CheckCertificate | None = None) -> PrinterLink:
+    """The control connection to the printer that ``config`` names. Connects only when it is started."""
+    context = _context(config)
+    return PrinterLink(
+        config.host,
+        config.serial or "",
+        config.access_code,
+        make_context=lambda: context,
+        check_certificate=check or certificate_check(config),
+        read_serial=trust.common_name,
+        port=config.mqtt_port,
+    )
