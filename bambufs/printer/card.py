@@ -236,6 +236,7 @@ class Card:
         interrupts.acquire(self._upload_lock)
         try:
             upload.check()
+            upload.stay_within(self.family.longest_path)
             self._leftovers.note(upload.part)
             self._carry_out(upload)
         except BaseException as error:

@@ -13,9 +13,15 @@ from .session import FtpsSession
 _PREFIX, _SUFFIX = ".bambufs-", ".part"
 
 
-def new_part_path(path: str) -> str:
-    """A fresh name beside ``path`` under which to store what will become it. Hidden, and never a 3MF to the printer."""
-    return paths.join(paths.parent(path), f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}")
+def new_part_path(path: str, longest_path: int | None = None) -> str:
+    """A fresh name beside ``path`` under which to store what will become it. Hidden, and never a 3MF to the printer.
+
+    Where that would be more than ``longest_path`` bytes, it lies in the nearest folder above in which it is not.
+    """
+    folder, name = paths.parent(path), f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}"
+    while folder != paths.ROOT and not paths.fits(paths.join(folder, name), longest_path):
+        folder = paths.parent(folder)
+    return paths.join(folder, name)
 
 
 def is_junk(name: str) -> bool:
@@ -58,7 +64,7 @@ class Move:
 
     def _change_case(self, session: FtpsSession) -> None:
         """Both names are one file on a FAT card, so that deleting or overwriting the one would lose the other."""
-        between = new_part_path(self.target)
+        between = new_part_path(self.target, session.family.longest_path)
         session.rename(self.source, between)
         try:
             session.rename(between, self.target)
@@ -68,7 +74,7 @@ class Move:
 
     def _swap(self, session: FtpsSession) -> None:
         if self.aside is None:
-            aside = new_part_path(self.target)
+            aside = new_part_path(self.target, session.family.longest_path)
             self.aside = aside
             try:
                 session.rename(self.target, aside)

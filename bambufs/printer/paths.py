@@ -65,6 +65,11 @@ def check_sendable(path: str) -> str:
     return path
 
 
+def fits(path: str, longest_path: int | None) -> bool:
+    """Whether a printer that takes paths of ``longest_path`` bytes (None: of any length) takes ``path``."""
+    return longest_path is None or len(path.encode("utf-8", "surrogateescape")) <= longest_path
+
+
 def check_storable(path: str, *, longest_path: int | None = None) -> None:
     """Refuse a new name that the card's file system could not store.
 
@@ -75,7 +80,7 @@ def check_storable(path: str, *, longest_path: int | None = None) -> None:
     name = split(path)[1]
     if len(name.encode("utf-16-le", "surrogatepass")) > 2 * _MAX_UTF16_UNITS:
         raise NameTooLong("the card stores names of at most 255 characters; use a shorter one", path)
-    if longest_path is not None and len(path.encode("utf-8", "surrogateescape")) > longest_path:
+    if not fits(path, longest_path):
         raise NameTooLong(f"this printer takes paths of at most {longest_path} bytes; use a shorter name", path)
     bad = sorted(_FORBIDDEN.intersection(name))
     if bad:

@@ -69,6 +69,11 @@ class Upload:
 
     # --- the steps --------------------------------------------------------------------------------
 
+    def stay_within(self, longest_path: int | None) -> None:
+        """Use a part name that a printer with paths of at most ``longest_path`` bytes can store."""
+        if not paths.fits(self.part, longest_path):
+            self.part = new_part_path(self._path, longest_path)
+
     @property
     def move(self) -> Move | None:
         """The renaming, once it was asked for: only then can a missing part file mean success."""

@@ -93,7 +93,7 @@ class Renames:
             self._overlay.unlink(path)
             return
         if node.remote is not None and node.spool is None and node.remote.size and node.handles:
-            hidden = new_part_path(path)
+            hidden = new_part_path(path, self._card.family.longest_path)
             self._card.rename(node.remote_path, hidden)
             node.remote_path = hidden
             if node.blocks is not None:

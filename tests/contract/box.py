@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,22 @@ import pytest
 
 from tests.contract.roots import MountedRoot, Root
 from tests.support.mounting import Target
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Where printers differ in what the contract can promise, as the documentation says.
+
+    ``time_resolution`` is in seconds, to which the card rounds times down; a printer that does not keep times has them
+    remembered on this computer. Where files are not replaced at once, a name may be without a file for a moment.
+    ``longest_path`` is in bytes.
+    """
+
+    time_resolution: int = 1
+    keeps_times: bool = True
+    replaces_at_once: bool = True
+    starts_anywhere: bool = True
+    longest_path: int | None = None
 
 
 class Printer(Target, Protocol):
@@ -24,8 +41,8 @@ class Printer(Target, Protocol):
         ...
 
     @property
-    def time_resolution(self) -> int:
-        """The seconds to which the card rounds times down."""
+    def traits(self) -> Traits:
+        """What it can and cannot do."""
         ...
 
     def sent(self, verb: str) -> list[str]:
@@ -71,9 +88,21 @@ class Box:
         """Return what the printer's disk holds under ``name``."""
         return (self.disk / name).read_bytes()
 
-    def holds_time(self, name: str, mtime: int) -> bool:
-        """Tell whether ``name`` has the time ``mtime`` on the printer's disk, as exactly as that can store it."""
-        return 0 <= mtime - int((self.disk / name).stat().st_mtime) < self.printer.time_resolution
+    def holds(self, name: str, content: bytes) -> bool:
+        """Tell whether the printer's disk holds ``content`` under ``name`` at this moment."""
+        try:
+            return self.card(name) == content
+        except FileNotFoundError:
+            return False
+
+    def keeps_time(self, name: str, mtime: int) -> bool:
+        """Tell whether ``name`` has the time ``mtime`` where times are kept.
+
+        That is the printer's disk, as exactly as it can store it, or this computer where the printer takes no times.
+        """
+        if not self.printer.traits.keeps_times:
+            return self.root.status(self.at(name)).mtime == mtime
+        return 0 <= mtime - int((self.disk / name).stat().st_mtime) < self.printer.traits.time_resolution
 
     def card_names(self) -> list[str]:
         """Return everything on the printer's disk below the box, sorted."""

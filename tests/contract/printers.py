@@ -7,17 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bambufs import simulator
-from tests.contract.box import Printer
+from tests.contract.box import Printer, Traits
 from tests.support.vsftpd import Vsftpd, vsftpd_printer
 
-# The name of each printer, and what this machine needs for it.
-PRINTERS: dict[str, tuple[str, ...]] = {"vsftpd": ("vsftpd",), "x1c": ()}
+GOLDEN = "vsftpd"
+
+# What the documentation says of P1 and A1 printers, and what follows from FAT.
+_TRAITS = {
+    "vsftpd": Traits(time_resolution=2),
+    "esp32": Traits(
+        time_resolution=2, keeps_times=False, replaces_at_once=False, starts_anywhere=False, longest_path=110
+    ),
+}
+
+
+def needs_of(printer: str) -> tuple[str, ...]:
+    """What this machine needs for ``printer``: `GOLDEN` or a model of the simulator."""
+    return ("vsftpd",) if printer == GOLDEN else ()
 
 
 class GoldenPrinter:
     """Debian's vsftpd."""
 
-    time_resolution = 1
+    traits = Traits()
 
     def __init__(self, server: Vsftpd) -> None:
         self.host = server.host
@@ -34,9 +46,8 @@ class GoldenPrinter:
 class SimulatedPrinter:
     """A printer in software, whose card is FAT as that of a real one."""
 
-    time_resolution = 2
-
     def __init__(self, printer: simulator.Printer) -> None:
+        self.traits = _TRAITS[printer.quirks.family]
         self.host = printer.host
         self.port = printer.ftps_port
         self.access_code = printer.access_code
@@ -50,8 +61,8 @@ class SimulatedPrinter:
 
 @contextlib.contextmanager
 def open_printer(name: str, card: Path) -> Iterator[Printer]:
-    """Run the printer ``name`` of `PRINTERS` for the ``with`` block; a simulated one keeps its files in ``card``."""
-    if name == "vsftpd":
+    """Run ``name`` for the ``with`` block: `GOLDEN`, or a simulated model, which keeps its files in ``card``."""
+    if name == GOLDEN:
         with vsftpd_printer() as server:
             yield GoldenPrinter(server)
     else:

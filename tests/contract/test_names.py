@@ -76,7 +76,11 @@ def test_overwriting_leaves_the_old_or_the_new_content_at_every_moment(box: Box)
         done.set()
         watcher.join()
 
+    if not box.printer.traits.replaces_at_once:
+        seen = [item for item in seen if not isinstance(item, FileNotFoundError)]
     assert [item for item in seen if item not in contents] == []
+    assert box.card_names() == ["a.bin"]
+    assert box.card("a.bin") == contents[-1]
 
 
 def test_renaming_over_a_file_never_leaves_the_name_without_one(box: Box) -> None:
@@ -99,7 +103,9 @@ def test_renaming_over_a_file_never_leaves_the_name_without_one(box: Box) -> Non
         done.set()
         watcher.join()
 
-    assert not missing
+    assert box.card("a.bin") == b"9"
+    assert box.card_names() == ["a.bin"]
+    assert not (missing and box.printer.traits.replaces_at_once)
 
 
 def test_rename_of_a_folder_takes_all_that_is_in_it(box: Box) -> None:
@@ -478,9 +484,49 @@ def test_a_name_that_is_too_long_is_enametoolong(box: Box, name: str) -> None:
         box.root.open(box.at(name), NEW)
 
 
-def test_a_name_of_full_length_can_be_stored(box: Box) -> None:
-    name = "a" * 200 + ".3mf"
+def test_a_path_of_full_length_can_be_stored(box: Box) -> None:
+    room = box.printer.traits.longest_path or 255
+    name = "a" * (room - len(box.at()) - len("/.3mf")) + ".3mf"
 
     box.root.write(box.at(name), b"content")
 
+    assert box.root.read(box.at(name)) == b"content"
     assert box.card(name) == b"content"
+
+
+def test_a_short_name_in_a_folder_of_nearly_full_length_can_be_stored_and_replaced(box: Box) -> None:
+    room = box.printer.traits.longest_path or 255
+    folder = "f" * (room - len(box.at()) - len("//a.3mf"))
+    box.root.mkdir(box.at(folder))
+
+    for content in (b"old", b"new"):
+        box.root.write(box.at(f"{folder}/a.3mf"), content)
+
+    assert box.card_names() == [folder, f"{folder}/a.3mf"]
+    assert box.card(f"{folder}/a.3mf") == b"new"
+
+
+def test_an_unlinked_file_in_a_folder_of_nearly_full_length_can_still_be_read(box: Box) -> None:
+    room = box.printer.traits.longest_path or 255
+    folder = "f" * (room - len(box.at()) - len("//a.3mf"))
+    box.put(f"{folder}/a.3mf", b"content")
+
+    with box.root.opened(box.at(f"{folder}/a.3mf"), os.O_RDONLY) as handle:
+        box.root.unlink(box.at(f"{folder}/a.3mf"))
+        assert handle.read(100) == b"content"
+
+    wait_until(lambda: box.card_names() == [folder], "the file to be gone")
+
+
+def test_a_path_that_is_too_long_for_the_printer_is_enametoolong(box: Box) -> None:
+    room = box.printer.traits.longest_path or 255
+    name = "a" * (room - len(box.at()))  # and a slash
+
+    if box.printer.traits.longest_path is None:
+        box.root.write(box.at(name), b"content")
+    else:
+        with refused(errno.ENAMETOOLONG):
+            box.root.open(box.at(name), NEW)
+        with refused(errno.ENAMETOOLONG):
+            box.root.mkdir(box.at(name))
+        assert box.card_names() == []

@@ -74,6 +74,22 @@ def test_reading_backwards_gives_the_right_bytes(box: Box) -> None:
     assert b"".join(reversed(pieces)) == content
 
 
+def test_reading_the_end_fetches_no_more_than_the_printer_makes_it(box: Box) -> None:
+    content = random.randbytes(4_000_000)
+    box.put("plate.3mf", content)
+    started, fetched = len(box.printer.sent("REST")), len(box.printer.sent("RETR"))
+
+    with box.root.opened(box.at("plate.3mf"), os.O_RDONLY) as handle:
+        assert handle.read(1000, 3_999_000) == content[-1000:]
+        assert handle.read(1000, 3_000_000) == content[3_000_000:3_001_000]
+
+    starts = [int(argument) for argument in box.printer.sent("REST")[started:]]
+    if box.printer.traits.starts_anywhere:
+        assert min(starts) > 2_900_000
+    else:  # the whole file, once
+        assert (starts, len(box.printer.sent("RETR")) - fetched) == ([], 1)
+
+
 def test_two_readers_of_one_file_do_not_disturb_each_other(box: Box) -> None:
     content = random.randbytes(400_000)
     box.put("a.bin", content)

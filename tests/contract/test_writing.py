@@ -114,7 +114,7 @@ def test_emptying_a_file_by_opening_it_empties_it_on_the_card(box: Box) -> None:
 
     box.root.write(box.at("a.txt"), b"")
 
-    wait_until(lambda: box.card("a.txt") == b"", "the file to be empty on the card")
+    wait_until(lambda: box.holds("a.txt", b""), "the file to be empty on the card")
 
 
 def test_appending_adds_to_the_end(box: Box) -> None:

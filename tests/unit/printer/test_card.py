@@ -297,6 +297,18 @@ def test_part_name_is_hidden_and_beside_the_file() -> None:
     assert not upload.part.endswith(".3mf")
 
 
+def test_part_names_lie_further_up_where_they_would_be_too_long_for_the_printer(start: Start) -> None:
+    card, printer = start("p1s")
+    card.connect()
+    deep = f"/cache/{'d' * 96}"
+    (printer.card / deep[1:]).mkdir()
+    for content in (OLD, NEW):
+        part = store(card, content, f"{deep}/x.3mf").part
+    assert part.startswith("/cache/.")
+    assert on_card(printer, f"{deep[1:]}/x.3mf") == NEW
+    assert tidy(printer)
+
+
 @BOTH
 def test_stored_file_replaces_the_old_one(start: Start, model: str) -> None:
     card, printer = start(model)
