@@ -1,9 +1,8 @@
 """OpenFiles: the content of files, from open to release, and the uploads between.
 
-The rules: opening costs nothing. Reading fetches what is read. The first write makes the file local (emptied at
-once with O_TRUNC, fetched first otherwise). flush and fsync upload what changed since the last upload and report
-its failure; an untouched new file is stored at release. What could not be uploaded is put aside when the last
-handle goes, named in the log, and never deleted.
+The rules: opening costs nothing. flush uploads what changed since the last upload and reports its failure,
+or notes it for the background; fsync always uploads. An untouched new file is stored at release. What could not be
+uploaded is put aside when the last handle goes, named in the log, and never deleted.
 """
 
 from __future__ import annotations
@@ -17,21 +16,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import interrupts
-from ..errors import CalledOff, Interrupted, again, os_error
+from ..errors import again, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
-from ..printer.upload import Upload
-from .attributes import Attributes
 from .blocks import BlockCache
+from .contents import Contents
+from .debts import Debts
 from .handles import Node, NodeTable
 from .listings import ListingCache
-from .lost import LostFound
 from .overlay import Overlay
-from .spool import Content, SpoolFile, spool_name
-from .times import TimeStore
-from .transfers import Transfers
+from .spool import SpoolFile, spool_name
+from .uploads import Uploads
+from .writeback import WriteBack
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +45,31 @@ class OpenFiles:
         listings: ListingCache,
         overlay: Overlay,
         blocks: BlockCache,
-        times: TimeStore,
+        nodes: NodeTable,
+        contents: Contents,
+        uploads: Uploads,
+        debts: Debts,
         *,
         spool_folder: Path,
-        lost: LostFound,
-        transfers: Transfers,
+        write_back: float | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._card, self._listings, self._overlay = card, listings, overlay
-        self._blocks, self._times, self._clock = blocks, times, clock
-        self._spool_folder, self._lost = spool_folder, lost
+        self._card, self._listings, self._overlay, self._blocks = card, listings, overlay, blocks
+        self.nodes, self.contents, self._uploads, self._debts = nodes, contents, uploads, debts
+        self._spool_folder, self._clock = spool_folder, clock
         self._create_lock = threading.Lock()
-        self.nodes = NodeTable()
-        self.transfers = transfers
+        self._in_background = write_back is not None
+        self._write_back = self.write_back = WriteBack(self, quiet=write_back or 0.0, clock=monotonic)
 
     # --- opening ----------------------------------------------------------------------------------
 
     def open(self, path: str, flags: int) -> int:
-        """A handle on the file at ``path``; raises `FileNotFoundError`, `IsADirectoryError`."""
+        """A handle on the file at ``path``; raises `FileNotFoundError`, `IsADirectoryError`.
+
+        Raises, once, why the version that was written before could not be stored in the background.
+        """
+        self._raise_complaint(path)
         number = None
         while number is None:
             number = self.nodes.open(self.at(path), writes=bool(flags & WRITES))
@@ -83,7 +87,7 @@ class OpenFiles:
         A shell closes a copy of the descriptor right after opening it: uploading then would leave an empty file on
         the printer if the program behind it is killed.
         """
-        self.truncate(node, 0)
+        self.contents.truncate(node, 0)
         if node.spool is not None and not node.is_local:
             node.spool.mark_clean(node.spool.generation)
             node.is_unstored = True
@@ -93,8 +97,9 @@ class OpenFiles:
         with self._create_lock:
             if self.nodes.at(path) is None:
                 is_local = paths.is_dot_path(path)
-                spool = self._overlay.create(path) if is_local else self._new_spool(path)
+                spool = self._overlay.create(path) if is_local else self.contents.new_spool(path)
                 node = Node(path, spool=spool)
+                self._debts.complaint(path)  # it is written anew
                 node.is_local, node.is_unstored = is_local, not is_local
                 node.mtime = int(self._clock())
                 number = self.nodes.open(node, writes=True)
@@ -130,108 +135,63 @@ class OpenFiles:
 
     def read(self, number: int, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
-        node = self.nodes.handle(number).node
-        if node.spool is not None:
-            return node.spool.read(size, offset)
-        if node.blocks is None:
-            self._borrow_blocks(node)
-        blocks = node.blocks
-        if blocks is None:  # it became local meanwhile
-            return self.read(number, size, offset)
-        return blocks.read(size, offset)
+        return self.contents.read(self.nodes.handle(number).node, size, offset)
 
     def write(self, number: int, data: bytes, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
-        node = self.nodes.handle(number).node
-        with self._changing(node):
-            spool = self._made_local(node, node.remote.size if node.remote else 0)
-            self._with_room(lambda: spool.write(data, offset))
-        return len(data)
+        return self.contents.write(self.nodes.handle(number).node, data, offset)
 
-    def truncate(self, node: Node, length: int) -> None:
-        """Cut or extend the file to ``length`` bytes; to nothing costs no download."""
-        with self._changing(node):
-            if length == 0:
-                node.write_error = None
-            spool = self._made_local(node, min(length, node.remote.size) if node.remote else 0)
-            spool.truncate(length)
-
-    @contextmanager
-    def _changing(self, node: Node) -> Iterator[None]:
-        """Hold ``node`` still for a change, and remember one that failed: what it left must not reach the printer."""
-        interrupts.acquire(node.io_lock)
-        try:
-            yield
-            node.mtime = int(self._clock())
-            node.upload_error, node.was_interrupted = None, False
-        except OSError as error:
-            node.write_error = error
-            raise
-        finally:
-            node.io_lock.release()
-
-    def _with_room(self, change: Callable[[], object]) -> None:
-        """Run ``change``, and once more without the block cache's surplus when the local disk is full."""
-        try:
-            change()
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            self._blocks.make_room()
-            try:
-                change()
-            except OSError as again_full:
-                message = "this computer's disk is full; make room there, or choose another folder with --cache-dir"
-                raise OSError(again_full.errno, message, str(self._spool_folder)) from again_full
-
-    def _borrow_blocks(self, node: Node) -> None:
-        with node.io_lock:
-            if node.blocks is None and node.spool is None and node.remote is not None:
-                node.blocks = self._blocks.borrow(node.remote_path, node.remote)
-
-    def _made_local(self, node: Node, keep: int) -> SpoolFile:
-        """The node's spool file, made now with the first ``keep`` bytes of what the printer holds. Holds io_lock."""
-        if node.spool is not None:
-            return node.spool
-        spool = self._new_spool(node.path)
-        try:
-            if keep and node.remote is not None:
-                blocks = node.blocks or self._blocks.borrow(node.remote_path, node.remote)
-                node.blocks = blocks
-                self._with_room(lambda: blocks.copy_to(spool, keep))
-        except BaseException:
-            spool.discard()
-            raise
-        node.spool = spool
-        self._give_back_blocks(node)
-        return spool
-
-    def _new_spool(self, path: str) -> SpoolFile:
-        return SpoolFile(self._spool_folder / spool_name(path), create=True)
-
-    def _give_back_blocks(self, node: Node) -> None:
-        if node.blocks is not None:
-            blocks, node.blocks = node.blocks, None
-            self._blocks.give_back(blocks)
-
-    # --- uploading --------------------------------------------------------------------------------
+    # --- the end of an opening --------------------------------------------------------------------
 
     def flush(self, number: int) -> None:
-        """Upload what changed since the last upload; a new file that was never written waits for its release."""
+        """Store what changed since it was stored last; a new file that was never written waits for its release.
+
+        Raises why that failed, or why an earlier version of the file could not be stored in the background.
+        """
         handle = self.nodes.handle(number)
         if handle.writes and handle.node.is_dirty and not handle.is_cut_off:
-            self.upload(handle.node)
+            self._hand_over(handle.node)
+        self._raise_complaint(handle.node.path)
 
     def fsync(self, number: int) -> None:
-        """Upload what the printer lacks, a new empty file too."""
+        """Upload what the printer lacks, a new empty file too, and wait for it."""
         handle = self.nodes.handle(number)
         if handle.node.owes_upload and not handle.is_cut_off:
             self.upload(handle.node)
 
+    def _hand_over(self, node: Node) -> None:
+        """Store the content of ``node``: now, or in the background when that was asked for."""
+        if node.is_noted:
+            return
+        if self._in_background and self._uploads.owe(node):
+            self._write_back.owe(node)
+        else:
+            self.upload(node)
+
+    def upload(self, node: Node) -> None:
+        """Store the node's content on the printer. Raises why that failed; the content stays on this computer."""
+        try:
+            self._let_go(node, self._uploads.upload(node))
+        finally:
+            if node.is_noted:
+                self._write_back.owe(node)
+
+    def _let_go(self, node: Node, was_pinned: bool) -> None:
+        """``node`` owes nothing any more, for which it may have been pinned."""
+        if was_pinned:
+            self._write_back.drop(node)
+            if self.nodes.unpin(node):
+                self.end(node)
+
+    def _raise_complaint(self, path: str) -> None:
+        error = self._debts.complaint(path)
+        if error is not None:
+            raise again(error)
+
     def cut_off(self, number: int) -> None:
         """The program behind this handle was killed while it wrote: what it wrote must not replace the file."""
         handle = self.nodes.handle(number)
-        if handle.writes and handle.node.owes_upload and handle.node.handles == 1:
+        if handle.writes and handle.node.owes_upload and not handle.node.is_noted and handle.node.handles == 1:
             handle.is_cut_off = True
 
     def release(self, number: int) -> None:
@@ -256,28 +216,29 @@ class OpenFiles:
                 if node is not None and self.nodes.unpin(node):
                     self.end(node)
 
-    def close(self) -> None:
-        """Treat every file as released."""
-        for node in self.nodes.all():
-            node.handles = node.pins = 0
-            self.end(node)
-
     def end(self, node: Node) -> None:
-        """Nobody has ``node`` open any more: store what it owes, and give back, keep or put aside its content."""
-        is_wanted = True
-        if node.owes_upload and (node.is_abandoned or node.was_interrupted):
-            is_wanted = False
-            logger.warning("%s: the program that wrote it was stopped; the printer keeps what it had", node.path)
-        elif node.write_error is not None and node.owes_upload:
-            is_wanted = False
-            reason = node.write_error.strerror
-            logger.warning("%s: could not be written whole (%s); the printer keeps what it had", node.path, reason)
-        elif node.owes_upload and node.upload_error is None:
-            self._upload_at_last(node)
-        elif node.is_local:
-            self._keep_time(node)
+        """Nobody has ``node`` open any more: see to what it owes, and give back, keep or put aside its content."""
+        is_wanted = self._conclude(node)
         if self.nodes.drop(node):
             self._finish(node, is_wanted=is_wanted)
+
+    def _conclude(self, node: Node) -> bool:
+        """See to what ``node`` owes; returns whether its content is wanted if it still owes it after that."""
+        is_wanted = True
+        if node.owes_upload and not node.is_noted:
+            why_not = _unwanted(node)
+            if why_not:
+                is_wanted = False
+                before = node.debt is not None and node.debt.in_background
+                remains = "the version before it is sent" if before else "the printer keeps what it had"
+                logger.warning("%s: %s; %s", node.path, why_not, remains)
+                if before:
+                    self._debts.go_back(node)
+            elif node.upload_error is None:
+                self._hand_over_at_last(node)
+        elif node.is_local:
+            self._keep_time(node)
+        return is_wanted
 
     def _keep_time(self, node: Node) -> None:
         """Give an overlay's file its time while the node still stands for it; afterwards others may set it.
@@ -289,99 +250,101 @@ class OpenFiles:
             if node.spool is not None and node.mtime is not None and not node.is_finished:
                 node.spool.set_time(node.mtime)
 
-    def _upload_at_last(self, node: Node) -> None:
+    def _hand_over_at_last(self, node: Node) -> None:
         try:
-            self.upload(node)
+            self._hand_over(node)
         except OSError:
             logger.debug("%s: could not be stored at last", node.path, exc_info=True)
 
-    def upload(self, node: Node) -> None:
-        """Store the node's content on the printer. Raises why that failed; the content stays in its spool file."""
-        interrupts.acquire(node.io_lock)
-        try:
-            if node.write_error is not None:
-                raise again(node.write_error)
-            if node.was_interrupted:
-                raise Interrupted("storing this file was interrupted; write it again to store it", node.path)
-            if node.owes_upload:
-                self._upload_locked(node)
-        except CalledOff:
-            return  # its file was deleted meanwhile
-        except BaseException as error:
-            node.upload_error, node.was_interrupted = error, isinstance(error, Interrupted)
-            self._catch_up(node)
-            raise
-        finally:
-            node.io_lock.release()
+    def _finish(self, node: Node, *, is_wanted: bool) -> None:
+        """Nobody has it open any more: give back or keep its content."""
+        self.contents.give_back_blocks(node)
+        spool = node.take_spool()
+        if node.is_removed and node.remote is not None and node.remote_path != node.path:
+            self._card.remove_later(node.remote_path)
+        if spool is None:
+            return
+        owes = node.owes_upload_of(spool)
+        if node.is_local:
+            spool.close()
+        elif owes and is_wanted and not node.is_removed:
+            self._debts.fail(node, spool, node.upload_error)
+            spool.close()
+        elif owes or node.is_removed:
+            self._debts.settle(node)
+            spool.discard()
+        elif spool.is_frozen:
+            spool.close()  # it is in lost+found
+        else:
+            assert node.remote is not None
+            self._blocks.adopt(node.remote_path, node.remote, spool)
 
-    def _upload_locked(self, node: Node) -> None:
-        assert node.spool is not None
-        generation, size = node.spool.generation, node.spool.size
-        mtime = node.mtime if node.mtime is not None else int(self._clock())
-        path = self.send(node.spool, node.path, size, mtime, node=node)
-        with node.lock:
-            old_path, had_old = node.remote_path, node.remote is not None
-            node.spool.mark_clean(generation)
-            node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
-            node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
-            late = node.mtime if node.mtime != mtime else None
-        if had_old and old_path != path:
-            self._card.remove_later(old_path)
-        if late is not None:  # set while the upload was running
-            self.set_time(path, Attributes(False, size, mtime), late)
+    # --- what is owed -----------------------------------------------------------------------------
 
-    def _catch_up(self, node: Node) -> None:
-        """The upload that was to bring a renamed file to its new path failed: rename what the printer has of it."""
-        if node.remote is not None and node.remote_path != node.path and not node.is_removed:
-            try:
-                self._card.rename(node.remote_path, node.path)
-                node.remote_path = node.path
-            except OSError as error:
-                logger.error("%s: is still called %s on the printer: %s", node.path, node.remote_path, error)
+    def replay(self) -> int:
+        """Take on what an earlier mount still owed; returns how many files that are."""
+        nodes = self._debts.replayed()
+        for node in nodes:
+            self._write_back.owe(node)
+        return len(nodes)
 
-    def send(self, spool: Content, path: str, size: int, mtime: int, *, node: Node | None = None) -> str:
-        """Store ``spool`` as ``path`` and let listings, times and caches know.
+    def is_in_use(self, node: Node) -> bool:
+        """See `Payer`."""
+        return self.nodes.is_being_written(node)
 
-        Returns the path that it got: that of ``node`` may change while the upload runs.
-        """
-        with self.transfers.running(path, size) as transfer, spool.reader() as source:
-            upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress)
-            if node is not None:
-                node.upload = upload
-            try:
-                self._card.store(upload)
-            finally:
-                if node is not None:
-                    node.upload = None
-        self._times.remember(upload.path, size, mtime)
-        self._blocks.forget(upload.path)
-        self._listings.apply(upload.path, Entry(paths.split(upload.path)[1], False, size, mtime))
-        return upload.path
+    def pay(self, node: Node) -> None:
+        """See `Payer`."""
+        self._let_go(node, self._uploads.pay(node))
 
-    def touch(self, node: Node, mtime: int) -> None:
-        """Set the time of an open file: with the upload that is owed, else at once."""
-        with node.lock:
-            before, node.mtime = node.attributes, mtime
-            is_owed = node.is_local or node.is_removed or node.owes_upload
-        if not is_owed and before.mtime != mtime:
-            self.set_time(node.path, before, mtime)
-            if node.remote is not None:
-                node.remote = node.remote._replace(mtime=mtime)
+    def note(self, node: Node, error: OSError, *, counts: bool) -> int:
+        """See `Payer`."""
+        return self._debts.note(node, error, counts=counts)
 
-    def set_time(self, path: str, attributes: Attributes, mtime: int) -> None:
-        """Set the time of a file (or folder) on the printer where it takes times, and remember it here."""
-        if not attributes.is_dir:
-            self._card.set_time(path, mtime)
-        self._times.remember(path, attributes.size, mtime)
-        self._listings.apply(path, Entry(paths.split(path)[1], attributes.is_dir, attributes.size, mtime))
+    def give_up(self, node: Node, error: OSError) -> None:
+        """See `Payer`."""
+        self._let_go(node, self._uploads.give_up(node, error))
+
+    def forgive(self, node: Node) -> None:
+        """``node`` is gone, or holds what is wanted elsewhere: it owes nothing. The caller has it pinned."""
+        self._let_go(node, self._debts.settle(node))
+
+    def moved(self, node: Node, path: str) -> None:
+        """``node`` is now at ``path``; what it owes goes with it."""
+        self._uploads.moved(node, path)
+
+    def close(self) -> None:
+        """Treat every file as released. What is owed in the background stays so."""
+        self.nodes.release_all()
+        for node in self.nodes.all():
+            self.end(node)
+
+    def let_go(self) -> None:
+        """Nothing will be sent any more: what is owed stays in the journal for the next mount."""
+        for node in self.nodes.all():
+            spool = node.take_spool()
+            if spool is not None:
+                spool.close()
 
     # --- changing sides (for renames; the caller holds io_lock) -------------------------------------
 
-    def become_visible(self, node: Node, path: str, size: int, mtime: int, generation: int) -> None:
-        """The overlay's ``node`` was just stored on the printer as ``path``: from now on it is an ordinary file."""
+    def publish(self, node: Node, path: str) -> None:
+        """Store the overlay's ``node`` as the visible ``path``, now or in the background. Raises why that failed."""
         assert node.spool is not None
+        place = self._spool_folder / spool_name(path)
+        if self._in_background:
+            try:
+                self._debts.incur(node, path, in_background=True, place=place)
+            except OSError as error:
+                logger.warning("%s: cannot be noted in the journal on this computer: %s", path, error.strerror)
+            else:
+                node.is_local, node.is_unstored = False, True
+                self.nodes.move(node, path)
+                self._write_back.owe(node)
+                return
+        generation, size, mtime = node.spool.generation, node.spool.size, node.attributes.mtime
+        self._uploads.send(node.spool, path, size, mtime)
         node.spool.mark_clean(generation)
-        node.spool.move(self._spool_folder / spool_name(path))
+        node.spool.move(place)
         node.is_local = False
         node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, mtime), path
         node.mtime = mtime
@@ -389,49 +352,20 @@ class OpenFiles:
 
     def become_local(self, node: Node, path: str, spool: SpoolFile) -> None:
         """The visible ``node`` was just withdrawn into the overlay as ``path``, with ``spool`` as its content."""
-        self._give_back_blocks(node)
+        self.contents.give_back_blocks(node)
+        self.forgive(node)
         old, node.spool = node.spool, spool
         if old is not None:
-            old.discard()
+            old.retire()
         spool.mark_clean(spool.generation)
         node.is_local, node.is_unstored, node.remote = True, False, None
         self.nodes.move(node, path)
 
-    def copy_of(self, node: Node) -> SpoolFile:
-        """A new spool file with all of the node's content."""
-        copy = self._new_spool(node.path)
-        try:
-            if node.spool is not None:
-                with node.spool.reader() as source:
-                    offset = 0
-                    while block := source.read(1024 * 1024):
-                        copy.fill(block, offset)
-                        offset += len(block)
-            elif node.remote is not None:
-                self._borrow_blocks(node)
-                if node.blocks is not None:
-                    node.blocks.copy_to(copy, node.remote.size)
-        except BaseException:
-            copy.discard()
-            raise
-        return copy
 
-    # --- the end of a node ------------------------------------------------------------------------
-
-    def _finish(self, node: Node, *, is_wanted: bool) -> None:
-        """Nobody has it open any more: give back or keep its content."""
-        self._give_back_blocks(node)
-        spool = node.take_spool()
-        if node.is_removed and node.remote is not None and node.remote_path != node.path:
-            self._card.remove_later(node.remote_path)
-        if spool is None:
-            return
-        if node.is_local:
-            spool.close()
-        elif node.is_removed or (node.owes_upload_of(spool) and not is_wanted):
-            spool.discard()
-        elif node.owes_upload_of(spool):
-            self._lost.put(node.path, spool, node.upload_error)
-        else:
-            assert node.remote is not None
-            self._blocks.adopt(node.remote_path, node.remote, spool)
+def _unwanted(node: Node) -> str:
+    """Why the content of ``node``, which nobody writes to any more, must not reach the printer; empty if it may."""
+    if node.is_abandoned or node.was_interrupted:
+        return "the program that wrote it was stopped"
+    if node.write_error is not None:
+        return f"could not be written whole ({node.write_error.strerror})"
+    return ""

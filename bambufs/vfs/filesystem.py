@@ -22,7 +22,11 @@ from ..printer.card import Card
 from ..printer.entry import Entry
 from .attributes import Attributes
 from .blocks import BlockCache
+from .contents import Contents
+from .debts import Debts
 from .files import WRITES, OpenFiles
+from .handles import Node, NodeTable
+from .journal import Journal
 from .listings import ListingCache
 from .lost import LostFound
 from .overlay import Overlay
@@ -30,6 +34,7 @@ from .renames import Renames
 from .spool import Content
 from .times import TimeStore
 from .transfers import Transfers
+from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +51,10 @@ class Settings:
     card_size: int = 32_000_000_000
     cache_size: int = 2_000_000_000
     read_only: bool = False
+    write_back: float | None = None
+    """After how much quiet a file is sent in the background; None sends it while its close waits."""
+    leave_patience: float = 30.0
+    """How long to wait at the end for a printer that is away."""
 
 
 class Space(NamedTuple):
@@ -68,26 +77,39 @@ class FileSystem:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         folder = settings.cache_folder
-        transfers = Transfers()
-        lost = LostFound(folder / "lost+found", transfers, clock)
-        spool, blocks = lost.rescue(folder / "spool"), _emptied(folder / "blocks")
+        journal = Journal(folder)
+        lost = LostFound(journal, clock)
+        lost.rescue(folder / "spool")
+        nodes = NodeTable()
+        self._journal, self._transfers = journal, Transfers()
         self._card, self._settings, self._clock = card, settings, clock
         self._mounted_at = int(clock())
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
         self._listings = ListingCache(self._list, ttl=settings.ttl, clock=monotonic)
-        self._blocks = BlockCache(card, blocks, max_bytes=settings.cache_size)
+        self._blocks = BlockCache(card, _emptied(folder / "blocks"), max_bytes=settings.cache_size)
+        debts = Debts(journal, lost, nodes, folder / "spool", clock=clock)
+        self._uploads = Uploads(
+            card, self._listings, self._blocks, self._times, self._transfers, debts, nodes, clock=clock
+        )
+        self._contents = Contents(self._blocks, folder / "spool", clock)
         self._files = OpenFiles(
             card,
             self._listings,
             self._overlay,
             self._blocks,
-            self._times,
-            spool_folder=spool,
-            lost=lost,
-            transfers=transfers,
+            nodes,
+            self._contents,
+            self._uploads,
+            debts,
+            spool_folder=folder / "spool",
+            write_back=settings.write_back,
             clock=clock,
+            monotonic=monotonic,
         )
+        owed = self._files.replay()
+        if owed:
+            logger.info("%d files are still to be sent to the printer, from before", owed)
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
         self._warned_root = threading.Event()
 
@@ -102,9 +124,18 @@ class FileSystem:
         self._listings.forget(path)
         self._blocks.forget(path if path != paths.ROOT else "")
 
+    def start(self) -> None:
+        """Begin to send in the background what is owed. To be called after any fork."""
+        self._files.write_back.start()
+
     def transfers(self) -> str:
-        """The uploads that run, failed, or were put aside, as text."""
-        return self._files.transfers.report()
+        """The uploads that run, are owed, failed, or were put aside, as text."""
+        lines = [_waiting_line(node, delay) for node, delay in self._files.write_back.waiting()]
+        for record in self._journal.records("failed"):
+            place = self._journal.file(record)
+            if place.exists():
+                lines.append(f"kept     {record.path}  its content is in {place} ({record.reason})")
+        return self._transfers.report(lines)
 
     def statistics(self) -> dict[str, object]:
         """Counters of every part, for whoever wants to know where time and memory go."""
@@ -117,15 +148,25 @@ class FileSystem:
                 "asked": self._listings.misses,
                 "served_stale": self._listings.served_stale,
             },
-            "uploads": self._files.transfers.uploads,
-            "bytes_uploaded": self._files.transfers.bytes_sent,
+            "uploads": self._transfers.uploads,
+            "bytes_uploaded": self._transfers.bytes_sent,
             "bytes_cached": self._blocks.bytes_here,
             "open_files": len(self._files.nodes),
+            "uploads_owed": len(self._journal.records("owed")),
         }
 
-    def close(self) -> None:
-        """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow."""
+    def close(self, tell: Callable[[int, str | None], None] = lambda count, trouble: None) -> None:
+        """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow.
+
+        ``tell`` is called every second meanwhile with how many files are owed, and what stands in the way.
+        """
         self._files.close()
+        self._files.write_back.drain(self._settings.leave_patience, tell)
+        self._files.let_go()
+        owed = self._journal.records("owed")
+        if owed:
+            size = sum(record.size for record in owed) / 1e6
+            logger.warning("%d files (%.1f MB) have not been sent; the next mount sends them", len(owed), size)
         self._blocks.close()
         self._card.close()
         self._times.close()
@@ -240,13 +281,13 @@ class FileSystem:
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
         """Cut or extend a file. Unless a program has it open for writing, the change is uploaded at once."""
         if fh is not None or path is None:
-            self._files.truncate(self._files.nodes.handle(fh or 0).node, length)
+            self._contents.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
         self._check_writable(path)
         number = self._files.open(path, os.O_WRONLY)
         try:
             node = self._files.nodes.handle(number).node
-            self._files.truncate(node, length)
+            self._contents.truncate(node, length)
             if not self._files.nodes.is_being_written(node, besides=number):
                 self._files.flush(number)
         finally:
@@ -289,7 +330,7 @@ class FileSystem:
         if self._find(path) is not None:
             raise os_error(errno.EEXIST, path)
         self._check_new(path)
-        self._files.send(content, path, content.size, int(self._clock()))
+        self._uploads.send(content, path, content.size, int(self._clock()))
 
     def check_settable(self, path: str) -> None:
         """Whether attributes of ``path`` could be set, had a card any; raises `FileNotFoundError`, EROFS."""
@@ -304,21 +345,21 @@ class FileSystem:
         """
         if fh is not None or path is None:
             if mtime is not None:
-                self._files.touch(self._files.nodes.handle(fh or 0).node, mtime)
+                self._uploads.touch(self._files.nodes.handle(fh or 0).node, mtime)
             return
         self.check_settable(path)
         if mtime is None:
             return
         with self._files.pinned(path) as (node,):
             if node is not None:
-                self._files.touch(node, mtime)
+                self._uploads.touch(node, mtime)
                 return
         if paths.is_dot_path(path):
             self._overlay.set_time(path, mtime)
         elif path != paths.ROOT:
             attributes = self.getattr(path)
             if mtime != attributes.mtime:
-                self._files.set_time(path, attributes, mtime)
+                self._uploads.set_time(path, attributes, mtime)
 
     # --- names ------------------------------------------------------------------------------------
 
@@ -443,6 +484,15 @@ def _check_replaceable(source: Attributes, new: str, target: Attributes, replace
         raise os_error(errno.EISDIR, new)
     if source.is_dir and not target.is_dir:
         raise os_error(errno.ENOTDIR, new)
+
+
+def _waiting_line(node: Node, delay: float) -> str:
+    """What `.bambufs/transfers` says of a file that is owed."""
+    debt = node.debt
+    line = f"waiting  {node.path}  {node.attributes.size} bytes"
+    if debt is not None and debt.record.reason:
+        return f"{line}, tried without success ({debt.record.reason})"
+    return f"{line}, to be sent in {delay:.0f} s" if delay > 0 else f"{line}, to be sent next"
 
 
 def _emptied(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import itertools
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import os_error
 from ..printer import paths
@@ -16,7 +16,23 @@ from ..printer.entry import Entry
 from ..printer.upload import Upload
 from .attributes import Attributes
 from .blocks import RemoteFile
+from .journal import Record
 from .spool import SpoolFile
+
+
+@dataclass(eq=False)
+class Debt:
+    """What is owed of one node: the content ``spool`` as of ``generation``.
+
+    ``in_background`` tells that no program waits for it, so that somebody else has to see to it. ``lock`` is held while
+    its record is made and written, so that a newer one is not overwritten by an older.
+    """
+
+    record: Record
+    spool: SpoolFile
+    generation: int
+    in_background: bool
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Node:
@@ -26,10 +42,11 @@ class Node:
     local content once there is any; a clean file is read through ``blocks`` instead. ``mtime`` is the time it shall
     have, when that differs from the printer's. ``is_local`` marks one of the overlay, which is never uploaded,
     ``is_unstored`` one that was made or emptied by being opened, ``is_abandoned`` one whose writer was killed,
-    ``is_finished`` one that nobody has open or pinned any more.
+    ``is_finished`` one that nobody has open or pinned any more. ``debt`` is what the journal knows of it.
     After a write that failed, ``write_error`` keeps the half-written content off the printer. ``upload`` is the one
-    that runs. ``io_lock`` is held while the content is being written, fetched for a change, uploaded or renamed;
-    ``lock`` only to decide together about ``mtime`` and whether an upload is still owed.
+    that runs, ``gives_way`` that it is called off when somebody wants to change the file. ``io_lock`` is held while
+    the content is being written, fetched for a change, uploaded or renamed; ``lock`` only to decide together about
+    ``mtime`` and whether an upload is still owed.
     """
 
     def __init__(self, path: str, remote: Entry | None = None, *, spool: SpoolFile | None = None) -> None:
@@ -45,6 +62,8 @@ class Node:
         self.was_interrupted = False
         self.write_error: OSError | None = None
         self.upload: Upload | None = None
+        self.gives_way = False
+        self.debt: Debt | None = None
         self.is_finished = False
         self.handles = self.pins = 0
         self.is_abandoned = False
@@ -67,6 +86,23 @@ class Node:
     def owes_upload_of(self, spool: SpoolFile) -> bool:
         """Whether ``spool``, just taken from it, holds what the printer lacks."""
         return self.is_unstored or spool.is_dirty
+
+    def make_way(self) -> None:
+        """Somebody wants to change it: an upload that gives way is called off. Never waits."""
+        upload = self.upload
+        if self.gives_way and upload is not None:
+            upload.call_off()
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether all that the printer lacks of it is in the journal for good, so that nobody has to wait for it."""
+        debt = self.debt
+        return (
+            debt is not None
+            and debt.in_background
+            and debt.spool is self.spool
+            and debt.generation == debt.spool.generation
+        )
 
     @property
     def attributes(self) -> Attributes:
@@ -143,6 +179,14 @@ class NodeTable:
             handle.node.handles -= 1
             return handle
 
+    def release_all(self) -> None:
+        """Take every handle and pin away, but for those of nodes that owe an upload in the background."""
+        with self._lock:
+            self._handles.clear()
+            for node in self._nodes.values():
+                node.handles = 0
+                node.pins = int(node.debt is not None and node.debt.in_background)
+
     def drop(self, node: Node) -> bool:
         """Forget ``node`` if nobody has it open or pinned; returns whether it did, which is true only once."""
         with self._lock:
@@ -160,6 +204,12 @@ class NodeTable:
             if node is not None:
                 node.pins += 1
             return node
+
+    def keep(self, node: Node) -> None:
+        """Pin ``node`` itself, and put it at its path if it is not there."""
+        with self._lock:
+            node.pins += 1
+            self._nodes.setdefault(node.path, node)
 
     def unpin(self, node: Node) -> bool:
         """End a `pin`; returns whether nobody has the node open or pinned any more, so that it is to be ended."""

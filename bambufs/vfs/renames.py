@@ -11,7 +11,7 @@ import errno
 import math
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 from .. import interrupts
 from ..errors import PrinterBusy, os_error
@@ -85,6 +85,7 @@ class Renames:
         except BaseException:
             node.is_removed = False
             raise
+        self._files.forgive(node)
 
     def _delete(self, node: Node) -> None:
         """Delete what the printer (or the overlay) has of it. Content that is still to be read gets a hidden name."""
@@ -99,7 +100,8 @@ class Renames:
             if node.blocks is not None:
                 node.blocks.moved(hidden)
         elif node.remote is not None:
-            self._card.delete(node.remote_path)
+            with suppress(FileNotFoundError) if node.is_noted else nullcontext():  # a day may have passed
+                self._card.delete(node.remote_path)
             node.remote = None
         self._forget(path)
 
@@ -126,6 +128,8 @@ class Renames:
 
     def _rename_file(self, old: str, new: str, node: Node | None, target: Node | None) -> None:
         if target is not None:
+            if node is not None and self._has_superseded(node, target, new):
+                return
             self._replace(target)
         elif node is not None and self._redirected(node, new):
             return
@@ -148,6 +152,23 @@ class Renames:
         """An open file is being replaced: those who have it open go on with the content that they opened."""
         self._remove(target)
         self._files.nodes.detach(target)
+
+    def _has_superseded(self, node: Node, target: Node, path: str) -> bool:
+        """Let ``node``, of which the printer has nothing, take the place of ``target``, all of which is here.
+
+        What the printer holds there stays until ``node`` is stored. False when they are not of that kind.
+        """
+        if target.is_local or target.spool is None or (node.remote is not None and not node.is_local):
+            return False
+        with self._holding([node, target]):
+            if target.is_removed or target.remote_path != target.path:
+                return False
+            node.remote, node.remote_path = target.remote, path
+            target.remote, target.is_removed = None, True
+            self._files.nodes.detach(target)
+            self._files.moved(node, path)
+        self._files.forgive(target)
+        return True
 
     def _inherit(self, node: Node, path: str) -> None:
         """A file that was never stored replaces ``path``, which stays on the printer until then: it is now its own."""
@@ -172,17 +193,17 @@ class Renames:
 
         if upload is None or not upload.redirect(new, rename_old):
             return False
-        self._files.nodes.move(node, new)
+        self._files.moved(node, new)
         self._blocks.forget(old)
         self._blocks.forget(new)
         self._listings.apply(old, None)
         return True
 
     def _follow(self, node: Node, path: str) -> None:
-        self._files.nodes.move(node, path)
         if node.remote is not None:
             node.remote = node.remote._replace(name=paths.split(path)[1])
             node.remote_path = path
+        self._files.moved(node, path)
         if node.blocks is not None:
             node.blocks.moved(path)
 
@@ -217,12 +238,9 @@ class Renames:
         assert node.spool is not None
         try:
             with self._holding([node]):
-                generation, size = node.spool.generation, node.spool.size
-                mtime = node.attributes.mtime
                 if target is not None:
                     self._replace(target)
-                self._files.send(node.spool, new, size, mtime)
-                self._files.become_visible(node, new, size, mtime, generation)
+                self._files.publish(node, new)
         finally:
             if open_node is None and node.is_local and node.spool is not None:
                 node.spool.close()
@@ -234,7 +252,7 @@ class Renames:
         number = self._files.open(old, os.O_RDONLY)
         try:
             node = self._files.nodes.handle(number).node
-            spool = self._files.copy_of(node)
+            spool = self._files.contents.copy_of(node)
             mtime = node.attributes.mtime
             with self._holding([node]):
                 if node.remote is not None:
@@ -263,6 +281,7 @@ class Renames:
         """
         with ExitStack() as stack:
             for node in sorted(nodes, key=id):
+                node.make_way()
                 if not interrupts.acquire(node.io_lock, patience):
                     message = "a file in this folder is being uploaded; rename the folder when that is done"
                     raise PrinterBusy(message, paths.parent(node.path))

@@ -48,6 +48,7 @@ class Root:
 
     def start(self) -> None:
         """Begin what runs beside the mount. To be called after any fork."""
+        self._fs.start()
         if self._service is not None:
             self._service.start()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -23,15 +24,23 @@ class Content(Protocol):
         """A new file object at the start, which the caller closes."""
 
 
+_LABEL = "user.bambufs.path"
+_BLOCK = 1024 * 1024
+
+
 class SpoolFile:
-    """A local file with a dirty mark. ``file`` must exist unless ``create``."""
+    """A local file with a dirty mark. ``file`` must exist unless ``create``.
+
+    ``is_frozen`` marks one that belongs to the journal: who wants to change it works on a copy.
+    """
 
     def __init__(self, file: Path, *, create: bool = False) -> None:
-        self.file = file
+        self.file, self._fd = file, -1
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
         self._fd = os.open(file, flags, 0o600)
         self.generation = 0
         self._clean_generation = 0
+        self.is_frozen = False
 
     @classmethod
     def new(cls, folder: Path) -> SpoolFile:
@@ -78,6 +87,22 @@ class SpoolFile:
         self.generation += 1
         os.ftruncate(self._fd, length)
 
+    def copy_to(self, other: SpoolFile, length: int) -> None:
+        """Fill ``other`` with the first ``length`` bytes: not a change."""
+        offset = 0
+        while block := self.read(min(_BLOCK, length - offset), offset):
+            other.fill(block, offset)
+            offset += len(block)
+
+    def label(self, path: str) -> None:
+        """Note in the file whose content it is, where the local file system can: for whoever finds it after a crash."""
+        with suppress(OSError):
+            os.setxattr(self._fd, _LABEL, os.fsencode(path))
+
+    def sync(self) -> None:
+        """Force the content to the disk."""
+        os.fsync(self._fd)
+
     def set_time(self, mtime: int) -> None:
         """Give the file itself the time ``mtime`` (seconds since the epoch); does nothing once it is closed."""
         if self._fd >= 0:
@@ -102,10 +127,24 @@ class SpoolFile:
             os.close(self._fd)
             self._fd = -1
 
+    def retire(self) -> None:
+        """Delete the file; it is closed when the last who reads it lets go."""
+        self.file.unlink(missing_ok=True)
+
+    __del__ = close
+
     def discard(self) -> None:
         """Close it and delete the file."""
         self.close()
         self.file.unlink(missing_ok=True)
+
+
+def label_of(file: Path) -> str | None:
+    """The path that `SpoolFile.label` noted in ``file``, if any."""
+    try:
+        return os.fsdecode(os.getxattr(file, _LABEL))
+    except OSError:
+        return None
 
 
 def spool_name(path: str) -> str:

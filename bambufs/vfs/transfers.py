@@ -1,15 +1,15 @@
-"""Transfers: which uploads run, and which failed and where their content was kept."""
+"""Transfers: which uploads run, and which went wrong."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import PrinterError
+from ..errors import CalledOff, PrinterError
 
 
 @dataclass
@@ -37,34 +37,27 @@ class Transfer:
         return f"{self.sent} of {self.size} bytes ({percent} %), {self.rate(now) / 1e6:.2f} MB/s"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A file that could not be uploaded: its path on the mount, where its content is, and why."""
-
-    path: str
-    file: str
-    reason: str
-
-
 class Transfers:
-    """The uploads of one mount; ``history`` ended ones are remembered."""
+    """The uploads of one mount; the last ``history`` that went wrong are remembered."""
 
     def __init__(self, *, history: int = 100, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._clock = clock
         self._running: list[Transfer] = []
         self._failed: deque[Transfer] = deque(maxlen=history)
-        self._kept: deque[Kept] = deque(maxlen=history)
+        self._conflicts: deque[tuple[str, str]] = deque(maxlen=history)
         self.uploads = self.bytes_sent = 0
 
     @contextmanager
-    def running(self, path: str, size: int) -> Iterator[Transfer]:
-        """Note an upload for as long as the block lasts, and its failure if it raises."""
+    def running(self, path: str, size: int, *, will_try_again: bool = False) -> Iterator[Transfer]:
+        """Note an upload for as long as the block lasts, and its failure if it raises and that is its end."""
         transfer = Transfer(path, size, self._clock())
         with self._lock:
             self._running.append(transfer)
         try:
             yield transfer
+        except CalledOff:
+            raise
         except OSError as error:
             transfer.error = error.message if isinstance(error, PrinterError) else str(error)
             raise
@@ -74,22 +67,23 @@ class Transfers:
                 self._running.remove(transfer)
                 self.uploads += 1
                 self.bytes_sent += transfer.sent
-                if transfer.error is not None:
+                if transfer.error is not None and not will_try_again:
                     self._failed.append(transfer)
 
-    def kept(self, path: str, file: str, reason: str) -> None:
-        """Note that the content meant for ``path`` was put aside as ``file``."""
+    def conflict(self, path: str, copy: str) -> None:
+        """Note that what was to become ``path`` became ``copy``, since the printer's file had changed."""
         with self._lock:
-            self._kept.append(Kept(path, file, reason))
+            self._conflicts.append((path, copy))
 
-    def report(self) -> str:
-        """The table that `.bambufs/transfers` shows: one line each, for a person."""
+    def report(self, others: Sequence[str] = ()) -> str:
+        """The table that `.bambufs/transfers` shows: one line each, for a person; with the lines of ``others``."""
         now = self._clock()
         with self._lock:
-            running, failed, kept = list(self._running), list(self._failed), list(self._kept)
+            running, failed, conflicts = list(self._running), list(self._failed), list(self._conflicts)
         lines = [f"sending  {t.path}  {t.summary(now)}" for t in running]
         lines += [f"failed   {t.path}  {t.error}" for t in failed]
-        lines += [f"kept     {k.path}  its content is in {k.file} ({k.reason})" for k in kept]
+        lines += [f"copied   {path}  had changed on the printer; yours became {copy}" for path, copy in conflicts]
+        lines += others
         if not lines:
             return "No upload is running, and none has failed.\n"
         return "".join(line + "\n" for line in lines)

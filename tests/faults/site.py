@@ -61,6 +61,10 @@ class Site:
         """The files that could not be uploaded and were put aside."""
         return [file for file in self.cache.rglob("lost+found/*") if file.is_file()]
 
+    def owed(self) -> list[Path]:
+        """The journal's notes on what did not reach the printer, files in lost+found included."""
+        return list(self.cache.rglob("journal/*"))
+
     def command(self, *arguments: Argument, target: Target | None = None, module: str = DRIVER) -> Program:
         """Start `bambufs` with ``arguments``, in the environment of somebody who may enter ``target``."""
         environment = mount_environment(target, self.home) if target else {"HOME": str(self.home)}

@@ -41,7 +41,7 @@ def mount(tmp_path: Path, clock: Clocks) -> Iterator[Mount]:
 
     def make(printer: MemoryPrinter, **settings: object) -> FileSystem:
         mounts.close()
-        options = Settings(cache_folder=tmp_path / "cache", **settings)  # type: ignore[arg-type]
+        options = Settings(cache_folder=tmp_path / "cache", leave_patience=0.0, **settings)  # type: ignore[arg-type]
         filesystem = FileSystem(printer.card(), options, clock=clock, monotonic=clock)
         filesystem.connect()
         mounts.callback(filesystem.close)

@@ -88,9 +88,15 @@ def test_only_the_latest_failures_are_remembered(transfers: Transfers) -> None:
     assert [line.split()[1] for line in transfers.report().splitlines()] == ["/b", "/c"]
 
 
-def test_kept_content_is_reported_with_its_place(transfers: Transfers) -> None:
-    transfers.kept("/a", "/home/me/lost", "its upload failed")
-    assert transfers.report() == "kept     /a  its content is in /home/me/lost (its upload failed)\n"
+def test_failure_that_is_not_the_end_is_not_reported(transfers: Transfers) -> None:
+    with pytest.raises(ConnectionDropped), transfers.running("/a", 10, will_try_again=True):
+        raise ConnectionDropped("it was lost")
+    assert transfers.report() == IDLE
+
+
+def test_conflict_is_reported_with_both_paths(transfers: Transfers) -> None:
+    transfers.conflict("/a", "/a (unsent copy)")
+    assert transfers.report() == "copied   /a  had changed on the printer; yours became /a (unsent copy)\n"
 
 
 def test_rate_of_an_ended_transfer_stays(transfers: Transfers, clock: Clock) -> None:
