@@ -20,7 +20,7 @@ from bambufs.errors import CardRefused
 from bambufs.printer.card import Card
 from bambufs.printer.family import VSFTPD, Family
 from bambufs.printer.pool import SessionPool
-from bambufs.printer.session import FtpsSession
+from bambufs.printer.session import FtpsSession, Stored
 
 UPLOADED = 1_700_000_000
 """The printer's clock stands still."""
@@ -133,7 +133,7 @@ class MemorySession:
 
     def __init__(self, printer: MemoryPrinter) -> None:
         self._printer, self.family = printer, printer.family
-        self.sessions_allowed = self.family.max_sessions
+        self.sessions_allowed, self.pipelines = self.family.max_sessions, self.family.pipelines
         self.is_closed = False
 
     def has_hung_up(self) -> bool:
@@ -172,8 +172,10 @@ class MemorySession:
             raise _refused(path)
         return MemoryDownload(self._printer, self._printer.files[path][offset:])
 
-    def store(self, path: str, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
-        """Take a file."""
+    def store(
+        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: int | None = None
+    ) -> Stored:
+        """Take a file; its size and its time are asked for and set by verbs of their own."""
         self._printer.begin("STOR", path)
         if path.rpartition("/")[0] not in (*self._printer.folders, ""):
             raise _refused(path, "553 Could not create file.")
@@ -181,6 +183,7 @@ class MemorySession:
         on_progress(len(content))
         self._printer.files[path] = content
         self._printer.times[path] = UPLOADED
+        return Stored(None, None)
 
     def size(self, path: str) -> int:
         """The size of a file."""
