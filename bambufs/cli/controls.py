@@ -57,7 +57,7 @@ def control_files(
         "README": ControlFile(lambda: _README.encode(), changed=_always(time.time())),
         "print": ControlFile(told, lambda: PrintSink(desk, spool_folder), lambda: desk.history.changed),
         "job": ControlFile(job, lambda: LineSink(desk.command), lambda: _last_report(link)),
-        "status.json": ControlFile(lambda: _as_json(_status(config, link, ftps)), changed=lambda: _last_report(link)),
+        "status.json": ControlFile(lambda: _as_json(_status(config, link, ftps, filesystem)), changed=lambda: _last_report(link)),
         "transfers": ControlFile(lambda: filesystem.transfers().encode("utf-8", "surrogateescape")),
         "refresh": ControlFile(lambda: b"", lambda: LineSink(_refresher(filesystem))),
         "stats": ControlFile(lambda: _stats(filesystem, config)),
@@ -85,8 +85,17 @@ def printer_status(host: str, link: PrinterLink) -> dict[str, object]:
     }
 
 
-def _status(config: Config, link: PrinterLink, ftps: DoorHealth) -> dict[str, object]:
-    return {**printer_status(config.host, link), "ftps": ftps.as_status()}
+def _status(config: Config, link: PrinterLink, ftps: DoorHealth, filesystem: FileSystem) -> dict[str, object]:
+    return {**printer_status(config.host, link), "ftps": {**ftps.as_status(), "serving": _serving(ftps, filesystem)}}
+
+
+def _serving(ftps: DoorHealth, filesystem: FileSystem) -> str:
+    """Whether folders show what the printer has, or what it had when it could last be asked."""
+    age = filesystem.stale_for()
+    began = ftps.since if ftps.is_shut else None if age is None else time.time() - age
+    if began is None or (not ftps.is_shut and ftps.since is not None and ftps.since > began):
+        return "live"
+    return f"stale since {local_time(began)}"
 
 
 def _last_report(link: PrinterLink) -> float:

@@ -121,6 +121,7 @@ class Card:
     def _lend(self, *, bulk: bool = False, patience: float = METADATA_PATIENCE) -> Iterator[FtpsSession]:
         with self._pool.lend(bulk=bulk, patience=patience) as session:
             self._family = session.family
+            session.be_patient(long=bulk)
             self._janitor.start()
             yield session
 

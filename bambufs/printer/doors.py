@@ -54,10 +54,8 @@ def open_card(
         check_certificate=check or certificate_check(config),
         manners=Manners(pipelines=not config.careful),
     )
-    pool = SessionPool(
-        lambda: health.watched(lambda: FtpsSession.open(target, timeouts or Timeouts())), limit=config.max_sessions
-    )
-    health.trouble = lambda: pool.breaker.reason
+    pool = SessionPool(lambda: FtpsSession.open(target, timeouts or Timeouts()), limit=config.max_sessions)
+    pool.breaker.watcher = health.note
     return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"))
 
 

@@ -5,42 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
 
 from ..errors import PrinterError
 
-SessionT = TypeVar("SessionT")
-
 
 class DoorHealth:
-    """Watches the logins of a session pool. ``clock`` gives seconds since the epoch."""
+    """What the breaker of a session pool has seen last. ``clock`` gives seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._up_since: float | None = None
-        self._down_since: float | None = None
-        self.trouble: Callable[[], str | None] = lambda: None
-        """Tells what stands in the way now, or None since the last login that worked."""
+        self.since: float | None = None
+        """Since when it is as it is; None before the first try."""
+        self._trouble: str | None = None
 
-    def watched(self, open_session: Callable[[], SessionT]) -> SessionT:
-        """What ``open_session`` returns or raises, with the time noted when that is news."""
-        was_down = self.trouble() is not None
-        try:
-            session = open_session()
-        except PrinterError:
-            if not was_down:
-                self._down_since = self._clock()
-            raise
-        if was_down or self._up_since is None:
-            self._up_since = self._clock()
-        return session
+    def note(self, error: PrinterError | None) -> None:
+        """The printer could not be entered, because of ``error``, or answers (None)."""
+        trouble = str(error) if error is not None else None
+        if self.since is None or (trouble is None) != (self._trouble is None):
+            self.since = self._clock()
+        self._trouble = trouble
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the printer could not be entered when that was tried last."""
+        return self._trouble is not None
 
     def as_status(self) -> dict[str, object]:
         """Ready for JSON: connected (null before the first try), since (local time), trouble (a sentence or null)."""
-        trouble = self.trouble()
-        since = self._down_since if trouble else self._up_since
-        connected = None if since is None else trouble is None
-        return {"connected": connected, "since": local_time(since), "trouble": trouble}
+        connected = None if self.since is None else self._trouble is None
+        return {"connected": connected, "since": local_time(self.since), "trouble": self._trouble}
 
 
 def local_time(moment: float | None) -> str | None:

@@ -1,4 +1,4 @@
-"""SessionPool: lends logged-in sessions, takes them back, retires them; and the breaker before the door.
+"""SessionPool: lends logged-in sessions, takes them back, retires them; with a breaker before the door.
 
 Generic: it knows nothing of FTP. Every decision is made under one lock, all I/O (opening, probing,
 closing) happens outside it. Whoever waits is served in order; one session is kept out of reach of
@@ -17,17 +17,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from .. import interrupts
-from ..errors import (
-    CertificateRefused,
-    ConnectionDropped,
-    LoginRefused,
-    PrinterBusy,
-    PrinterError,
-    PrinterSilent,
-    PrinterTimeout,
-    PrinterUnreachable,
-    again,
-)
+from ..errors import ConnectionDropped, PrinterBusy, PrinterError, PrinterSilent, PrinterTimeout, PrinterUnreachable
+from .breaker import Breaker, Clock, Prober
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +34,7 @@ class Session(Protocol):
         """Whether the other side has ended it, told without a round trip."""
 
     def answers(self) -> bool:
-        """Whether the other side still answers (one round trip)."""
+        """Whether the other side still answers (one round trip). Raises `PrinterUnreachable` when it is gone."""
 
     def close(self) -> None:
         """Drop the connection; never raises."""
@@ -53,59 +44,6 @@ class Session(Protocol):
 
 
 SessionT = TypeVar("SessionT", bound=Session)
-Clock = Callable[[], float]
-
-
-class Breaker:
-    """Remembers for a few seconds why the printer could not be entered, and says so at once meanwhile.
-
-    So a printer that is switched off costs one connect time-out every few seconds and not one a call,
-    and a wrong access code is not tried over and over (printers lock out after some failures).
-    """
-
-    _HOLD: tuple[tuple[type[PrinterError], float], ...] = (
-        (PrinterUnreachable, 3.0),
-        (LoginRefused, 30.0),
-        (CertificateRefused, 5.0),
-        (PrinterBusy, 2.0),
-        (PrinterTimeout, 3.0),
-    )
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._error: PrinterError | None = None
-        self._until = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether calls are being refused just now."""
-        return self._error is not None and self._clock() < self._until
-
-    @property
-    def reason(self) -> str | None:
-        """The sentence of the last failure, or None since the last success."""
-        error = self._error
-        return str(error) if error else None
-
-    def check(self) -> None:
-        """Raise the remembered error while it is fresh."""
-        with self._lock:
-            error = self._error if self._clock() < self._until else None
-        if error is not None:
-            raise again(error)
-
-    def failed(self, error: PrinterError) -> None:
-        """Remember ``error`` if it is of a kind that trying again at once would not cure."""
-        for kind, seconds in self._HOLD:
-            if isinstance(error, kind):
-                with self._lock:
-                    self._error, self._until = error, self._clock() + seconds
-                return
-
-    def succeeded(self) -> None:
-        """The printer let us in."""
-        self._error = None
 
 
 @dataclass(eq=False)
@@ -120,7 +58,8 @@ class SessionPool(Generic[SessionT]):
 
     ``limit`` bounds the number of sessions, as does what the printer allows. A session idle for
     ``idle_timeout`` seconds is closed (printers drop it at 300 s), one idle for ``probe_after``
-    seconds is asked whether it still answers before it is lent.
+    seconds is asked whether it still answers before it is lent. A printer that is away is looked for every
+    ``probe_every`` seconds in the background (0: by whoever asks next); meanwhile nobody waits for it.
     """
 
     def __init__(
@@ -130,6 +69,7 @@ class SessionPool(Generic[SessionT]):
         limit: int = 3,
         idle_timeout: float = 240.0,
         probe_after: float = 20.0,
+        probe_every: float = 3.0,
         clock: Clock = time.monotonic,
     ) -> None:
         self._open_session = open_session
@@ -144,6 +84,7 @@ class SessionPool(Generic[SessionT]):
         self._closed = False
         self.opened = 0
         self.breaker = Breaker(clock)
+        self._prober = Prober(self.probe, self.breaker, every=probe_every, clock=clock)
 
     def __repr__(self) -> str:
         return f"<SessionPool lent={self._lent} idle={len(self._idle)} waiting={len(self._queue)} limit={self._limit}>"
@@ -180,7 +121,8 @@ class SessionPool(Generic[SessionT]):
         A block that ends well, or with an error that the printer answered, gives the session back; any
         other end closes it, because a half-read connection cannot be trusted again.
 
-        Raises `PrinterBusy` when no session came free in time, `Interrupted`, and what opening raises.
+        Raises `PrinterBusy` when no session came free in time, `Interrupted`, what opening raises, and at once what
+        it raised before while the printer is known to be away.
         """
         session = self._take(bulk, self._clock() + patience)
         keep = False
@@ -189,8 +131,10 @@ class SessionPool(Generic[SessionT]):
             keep = True
         except OSError as error:
             keep = _was_answered(error)
-            if isinstance(error, (PrinterTimeout, ConnectionDropped)):
+            if isinstance(error, (PrinterTimeout, ConnectionDropped, PrinterUnreachable)):
                 self.forget_idle()  # what broke this session has most likely broken its siblings
+            if isinstance(error, PrinterUnreachable):
+                self._failed(error)
             raise
         finally:
             self._give_back(session, bulk, keep)
@@ -213,6 +157,7 @@ class SessionPool(Generic[SessionT]):
 
     def close(self) -> None:
         """Say goodbye on every idle session; lent ones are closed as they come back."""
+        self._prober.close()
         with self._condition:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -237,11 +182,11 @@ class SessionPool(Generic[SessionT]):
     def _reserve(self, bulk: bool, deadline: float) -> tuple[SessionT, float] | None:
         """Wait for a place, count it as lent, and return an idle session for it if there is one."""
         turn = _Turn(bulk)
+        self._prober.asked()
         with self._condition:
             self._queue.append(turn)
             try:
-                if not interrupts.wait_for(self._condition, lambda: self._is_next_locked(turn), deadline, self._clock):
-                    raise PrinterBusy("all connections to the printer are at work; try again when the transfer is done")
+                self._await_turn_locked(turn, deadline)
             finally:
                 self._queue.remove(turn)
                 self._condition.notify_all()
@@ -250,6 +195,18 @@ class SessionPool(Generic[SessionT]):
             self._lent += 1
             self._lent_bulk += bulk
             return self._idle.pop() if self._idle else None
+
+    def _await_turn_locked(self, turn: _Turn, deadline: float) -> None:
+        """Wait for its turn; there is nothing to wait for once the printer has gone away."""
+
+        def is_over() -> bool:
+            return self._is_next_locked(turn) or self.breaker.is_away
+
+        while not self._is_next_locked(turn):
+            if self.breaker.is_away:
+                self.breaker.check()
+            if not interrupts.wait_for(self._condition, is_over, deadline, self._clock):
+                raise PrinterBusy("all connections to the printer are at work; try again when the transfer is done")
 
     def _is_next_locked(self, turn: _Turn) -> bool:
         return self._closed or next((t for t in self._queue if self._has_place_locked(t)), None) is turn
@@ -266,12 +223,21 @@ class SessionPool(Generic[SessionT]):
             session, since = candidate
             rested = self._clock() - since
             alive = rested < self._idle_timeout and not session.has_hung_up()
-            if alive and (rested < self._probe_after or session.answers()):
+            if alive and (rested < self._probe_after or self._answers(session)):
                 return session
             session.close()
             with self._condition:
                 candidate = self._idle.pop() if self._idle else None
         return None
+
+    def _answers(self, session: SessionT) -> bool:
+        try:
+            return session.answers()
+        except PrinterUnreachable as away:
+            session.close()
+            self.forget_idle()
+            self._failed(away)
+            raise
 
     def _open(self, bulk: bool) -> SessionT | None:
         """A new session, or None when the printer takes no further one beside those we have."""
@@ -281,17 +247,49 @@ class SessionPool(Generic[SessionT]):
         except PrinterBusy as busy:
             if not isinstance(busy, PrinterSilent) and self._learn_limit():
                 return None
-            self.breaker.failed(busy)
+            self._failed(busy)
             raise
         except PrinterError as error:
-            self.breaker.failed(error)
+            self._failed(error)
             raise
+        self._entered(session)
+        return session
+
+    def _entered(self, session: SessionT) -> None:
         self.breaker.succeeded()
         with self._condition:
             self.opened += 1
             self._allowed = session.sessions_allowed
             self._condition.notify_all()
-        return session
+
+    def _failed(self, error: PrinterError) -> None:
+        """Whoever comes next is told so at once; from now on the printer is looked for."""
+        self.breaker.failed(error)
+        if self.breaker.is_away:
+            self._prober.start()
+        with self._condition:
+            self._condition.notify_all()
+
+    def probe(self) -> bool:
+        """Look once whether the printer lets us in again, and keep the session if it does.
+
+        Returns whether that needs no further looking. Nothing is tried while every session there may be is lent.
+        """
+        with self._condition:
+            if self._lent + len(self._idle) >= self._limit:
+                return self._closed or not self.breaker.is_away
+            self._lent += 1
+        try:
+            session = self._open_session()
+        except PrinterError as error:
+            self.breaker.failed(error)
+            return not self.breaker.is_away
+        else:
+            self._entered(session)
+            self._keep_or_close(session, keep=True)
+            return True
+        finally:
+            self._release(bulk=False)
 
     def _learn_limit(self) -> bool:
         """The printer refused one more session: make do, for a minute, with those that there are besides."""
@@ -304,13 +302,18 @@ class SessionPool(Generic[SessionT]):
         return True
 
     def _give_back(self, session: SessionT, bulk: bool, keep: bool) -> None:
+        if keep and self.breaker.is_away:
+            self.breaker.succeeded()  # it has just answered
+        self._keep_or_close(session, keep=keep)
+        self._release(bulk)
+
+    def _keep_or_close(self, session: SessionT, *, keep: bool) -> None:
         with self._condition:
             keep = keep and not self._closed
             if keep:
                 self._idle.append((session, self._clock()))
         if not keep:
             session.close()
-        self._release(bulk)
 
     def _release(self, bulk: bool) -> None:
         with self._condition:

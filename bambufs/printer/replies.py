@@ -6,6 +6,7 @@ gives it for missing, not empty and forbidden alike, so `Card` looks at the list
 
 from __future__ import annotations
 
+import errno
 import ftplib
 import socket
 import ssl
@@ -35,6 +36,8 @@ _CODE = (
 
 _MAX_SHOWN = 200
 
+_GONE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN)
+
 
 @contextmanager
 def translating(path: str | None, *, storing: bool = False) -> Iterator[None]:
@@ -48,11 +51,26 @@ def translating(path: str | None, *, storing: bool = False) -> Iterator[None]:
         raise
     except (ftplib.error_temp, ftplib.error_perm, ftplib.error_reply) as answer:
         raise _of_reply(str(answer), path, storing) from answer
-    except TimeoutError as late:
-        raise PrinterTimeout("the printer stopped answering; is it switched on and in the network?", path) from late
-    except (ftplib.Error, EOFError, OSError, ValueError) as broken:
-        message = f"the connection to the printer was lost ({_brief(broken)}); try again"
-        raise ConnectionDropped(message, path) from broken
+    except OSError as gone:
+        raise _of_network(gone, path) from gone
+    except (ftplib.Error, EOFError, ValueError) as broken:
+        raise _lost(broken, path) from broken
+
+
+def _lost(broken: Exception, path: str | None) -> ConnectionDropped:
+    return ConnectionDropped(f"the connection to the printer was lost ({_brief(broken)}); try again", path)
+
+
+def _of_network(error: OSError, path: str | None) -> PrinterError:
+    """What a failure of the network means: the printer is gone, is silent, or has hung up.
+
+    The kernel's own time-out has an errno: nothing that was sent has reached the other machine.
+    """
+    if error.errno in _GONE:
+        return PrinterUnreachable("the printer is not in the network any more; is it switched on?", path)
+    if isinstance(error, TimeoutError):
+        return PrinterTimeout("the printer stopped answering; is it switched on and in the network?", path)
+    return _lost(error, path)
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from .. import interrupts
-from ..errors import PrinterError, PrinterTimeout
+from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, is_ready, patiently, receive_all
+from .wire import ImplicitFtps, check_reply, connect, give_up_after, is_ready, patiently, receive_all
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ _ENDLESS_LISTING = (
 class Timeouts:
     """How long each step may take, in seconds."""
 
-    connect: float = 5.0
-    """To reach the port. A printer that is on answers TCP at once."""
+    connect: float = 4.0
+    """To reach the port, or to have a command acknowledged. A printer that is on answers TCP at once."""
     greet: float = 15.0
     """For TLS, greeting and login. P1 and A1 models are slow here (greghesp/ha-bambulab#1036)."""
     reply: float = 15.0
@@ -179,13 +179,23 @@ class FtpsSession:
         return self._ftp.has_unread()
 
     def answers(self) -> bool:
-        """Whether the printer still answers on this session (one round trip)."""
+        """Whether the printer still answers on this session (one round trip).
+
+        Raises `PrinterUnreachable` when it is not in the network any more.
+        """
         try:
             with translating(None):
                 self._ftp.voidcmd("NOOP")
+        except PrinterUnreachable:
+            raise
         except OSError:
             return False
         return True
+
+    def be_patient(self, *, long: bool) -> None:
+        """Bear a network that is interrupted for some seconds, as a long transfer should; or tell of it soon."""
+        with suppress(OSError):  # it has been closed
+            give_up_after(self._ftp.control, self._timeouts.reply if long else self._timeouts.connect)
 
     def close(self) -> None:
         """Close the connection without ceremony; never raises, never waits."""

@@ -23,6 +23,7 @@ from typing import TypeVar
 from .. import interrupts
 from ..errors import ConnectionDropped
 from .paths import check_sendable
+from .resolve import addresses
 
 Result = TypeVar("Result")
 
@@ -45,10 +46,10 @@ def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -
     while True:
         try:
             return step(*arguments)
-        except TimeoutError:
+        except TimeoutError as late:
             interrupts.check()
-            if time.monotonic() >= deadline:
-                raise
+            if late.errno == errno.ETIMEDOUT or time.monotonic() >= deadline:
+                raise  # the kernel has given the connection up, or we do
 
 
 def _check_time(deadline: float) -> None:
@@ -82,14 +83,29 @@ def is_ready(connection: socket.socket, seconds: float, *, to_send: bool = False
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to ``host``, with TCP_NODELAY and steps of `interrupts.STEP` as its time-out."""
+    """A TCP connection to ``host``, with TCP_NODELAY and steps of `interrupts.STEP` as its time-out.
+
+    Takes at most ``seconds`` over all addresses of the host, and as long again for its name.
+    """
     failure: OSError = TimeoutError("timed out")
-    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    found = addresses(host, port, seconds)
+    deadline = time.monotonic() + seconds
+    for number, address in enumerate(found):
+        share = (deadline - time.monotonic()) / (len(found) - number)
         try:
-            return connected(begin_to_connect(family, address), seconds)
+            return connected(begin_to_connect(address.family, address.place), share)
         except OSError as error:
             failure = error
     raise failure
+
+
+def give_up_after(connection: socket.socket, seconds: float) -> None:
+    """Let the kernel end ``connection`` once the other machine has acknowledged nothing for ``seconds``.
+
+    That tells a printer that is gone from one that is slow: also one that takes a minute to answer acknowledges the
+    question at once.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
 
 
 def begin_to_connect(family: int, address: object) -> socket.socket:

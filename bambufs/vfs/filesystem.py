@@ -82,7 +82,7 @@ class FileSystem:
         lost.rescue(folder / "spool")
         nodes = NodeTable()
         self._journal, self._transfers = journal, Transfers()
-        self._card, self._settings, self._clock = card, settings, clock
+        self._card, self._settings, self._clock, self._monotonic = card, settings, clock, monotonic
         self._mounted_at = int(clock())
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
@@ -154,6 +154,11 @@ class FileSystem:
             "open_files": len(self._files.nodes),
             "uploads_owed": len(self._journal.records("owed")),
         }
+
+    def stale_for(self) -> float | None:
+        """For how many seconds old listings have been served, since the printer cannot be asked; None while it can."""
+        since = self._listings.stale_since
+        return None if since is None else self._monotonic() - since
 
     def close(self, tell: Callable[[int, str | None], None] = lambda count, trouble: None) -> None:
         """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow.

@@ -30,6 +30,9 @@ PATIENCE = 30.0
 PATIENCE_WITH_STALE = 2.0
 """Seconds to wait for a fresh listing when an old one could be shown instead."""
 
+STALE_TTL = 3.0
+"""Seconds that an old listing serves before the printer is asked again, when the TTL is longer."""
+
 SESSION_PATIENCE = 5.0
 SESSION_PATIENCE_WITH_STALE = 0.3
 """Seconds of those to wait for a session, which an upload to a one-connection printer may hold for minutes."""
@@ -74,6 +77,8 @@ class ListingCache:
         self._flights: dict[str, _Flight] = {}
         self._condition = threading.Condition()
         self.hits = self.misses = self.served_stale = 0
+        self.stale_since: float | None = None
+        """Since when (by the clock) old listings are served because the printer cannot be asked; None while it can."""
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -169,6 +174,7 @@ class ListingCache:
 
     def _land_locked(self, folder: str, flight: _Flight, fetched: list[Entry], error: OSError | None) -> None:
         if error is None:
+            self.stale_since = None
             flight.entries = _changed({entry.name: entry for entry in fetched}, flight.changes)
         flight.error, flight.landed = error, True
         if not flight.is_void:
@@ -186,13 +192,15 @@ class ListingCache:
             self._cache.pop(folder, None)
 
     def _stale_locked(self, folder: str, error: OSError | None) -> Mapping[str, Entry]:
-        """The old listing, good for one more TTL; or the error, when it is about the folder or nothing is left."""
+        """The old listing, good for a moment more; or the error, when it is about the folder or nothing is left."""
         cached = self._cache.get(folder)
         is_away = error is None or (isinstance(error, PrinterError) and error.away)
         if cached is None or not is_away:
             raise again(error) if error is not None else PrinterTimeout("the printer did not list this folder in time")
         self.served_stale += 1
-        self._cache[folder] = _Listing(cached.entries, self._clock() + self._ttl)
+        if self.stale_since is None:
+            self.stale_since = self._clock()
+        self._cache[folder] = _Listing(cached.entries, self._clock() + min(self._ttl, STALE_TTL))
         return cached.entries
 
 

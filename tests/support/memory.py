@@ -16,7 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, cast
 
-from bambufs.errors import CardRefused
+from bambufs.errors import CardRefused, PrinterError
+from bambufs.printer.breaker import Breaker
 from bambufs.printer.card import Card
 from bambufs.printer.family import VSFTPD, Family
 from bambufs.printer.pool import SessionPool
@@ -59,7 +60,9 @@ class MemoryPrinter:
 
     def card(self) -> Card:
         """A card with this printer behind it."""
-        return Card(SessionPool(lambda: cast(FtpsSession, MemorySession(self))))
+        pool = SessionPool(lambda: cast(FtpsSession, MemorySession(self)), probe_every=0)
+        pool.breaker = _Forgetful()
+        return Card(pool)
 
     def fail(self, verb: str, error: OSError, *, times: int = 1) -> None:
         """Let the next ``times`` of ``verb`` fail."""
@@ -105,6 +108,13 @@ class MemoryPrinter:
         return sorted({path[len(prefix) :] for path in paths if "/" not in path[len(prefix) :]})
 
 
+class _Forgetful(Breaker):
+    """A verb that was told to fail says nothing about the next one."""
+
+    def failed(self, error: PrinterError) -> None:
+        """Take no note."""
+
+
 def _refused(path: str, reply: str = "550 Failed.") -> CardRefused:
     return CardRefused(f"the printer refuses this ({reply})", path, reply)
 
@@ -143,6 +153,9 @@ class MemorySession:
     def answers(self) -> bool:
         """Always."""
         return True
+
+    def be_patient(self, *, long: bool) -> None:
+        """Nothing takes time here."""
 
     def close(self) -> None:
         """Take note."""

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
-
-from bambufs.errors import PrinterUnreachable
+from bambufs.errors import PrinterError, PrinterUnreachable
 from bambufs.printer.health import DoorHealth, local_time
 
 
 class Door:
-    """A health whose clock, login and trouble can be set."""
+    """A health whose clock can be set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.reason: str | None = None
         self.health = DoorHealth(lambda: self.now)
-        self.health.trouble = lambda: self.reason
 
-    def knock(self) -> None:
-        def open_session() -> str:
-            if self.reason:
-                raise PrinterUnreachable(self.reason)
-            return "session"
-
-        assert self.health.watched(open_session) == "session"
-
-    def fail(self, reason: str) -> None:
-        def refuse() -> None:
-            raise PrinterUnreachable(reason)
-
-        with pytest.raises(PrinterUnreachable):
-            self.health.watched(refuse)
-        self.reason = reason
+    def note(self, now: float, error: PrinterError | None = None) -> dict[str, object]:
+        self.now = now
+        self.health.note(error)
+        return self.health.as_status()
 
 
 def test_nothing_is_known_before_the_first_try() -> None:
@@ -40,32 +25,37 @@ def test_nothing_is_known_before_the_first_try() -> None:
 
 def test_up_since_the_first_login() -> None:
     door = Door()
-    door.knock()
-    door.now = 2000.0
-    door.knock()
+    door.note(1000.0)
 
-    assert door.health.as_status() == {"connected": True, "since": local_time(1000.0), "trouble": None}
+    assert door.note(2000.0) == {"connected": True, "since": local_time(1000.0), "trouble": None}
 
 
 def test_down_since_the_first_failure() -> None:
     door = Door()
-    door.knock()
-    for door.now in (2000.0, 3000.0):
-        door.fail("away")
+    door.note(1000.0)
+    door.note(2000.0, PrinterUnreachable("away"))
 
-    assert door.health.as_status() == {"connected": False, "since": local_time(2000.0), "trouble": "away"}
+    told = door.note(3000.0, PrinterUnreachable("still away"))
+    assert told == {"connected": False, "since": local_time(2000.0), "trouble": "still away"}
+
+
+def test_shut_is_told() -> None:
+    door = Door()
+    assert not door.health.is_shut
+    door.note(1000.0, PrinterUnreachable("away"))
+    assert door.health.is_shut
+
+
+def test_down_from_the_beginning() -> None:
+    assert Door().note(1500.0, PrinterUnreachable("away"))["since"] == local_time(1500.0)
 
 
 def test_up_again_since_the_login_that_worked() -> None:
     door = Door()
-    door.knock()
-    door.now = 2000.0
-    door.fail("away")
-    door.now = 3000.0
-    assert door.health.watched(lambda: 1) == 1
-    door.reason = None
+    door.note(1000.0)
+    door.note(2000.0, PrinterUnreachable("away"))
 
-    assert door.health.as_status()["since"] == local_time(3000.0)
+    assert door.note(3000.0) == {"connected": True, "since": local_time(3000.0), "trouble": None}
 
 
 def test_local_time_names_its_offset() -> None:

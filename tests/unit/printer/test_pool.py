@@ -25,7 +25,8 @@ from bambufs.errors import (
     PrinterTimeout,
     PrinterUnreachable,
 )
-from bambufs.printer.pool import Breaker, SessionPool
+from bambufs.printer.breaker import Breaker
+from bambufs.printer.pool import SessionPool
 from tests.support.waiting import wait_until
 
 
@@ -95,7 +96,7 @@ def printer() -> Printer:
 
 @pytest.fixture
 def pool(printer: Printer, clock: Clock) -> Iterator[SessionPool[Session]]:
-    pool = SessionPool(printer.open, limit=3, clock=clock)
+    pool = SessionPool(printer.open, limit=3, probe_every=0, clock=clock)
     yield pool
     pool.close()
 
@@ -193,7 +194,7 @@ def test_no_more_than_the_limit_are_opened(pool: SessionPool[Session], printer: 
 
 def test_no_more_than_the_printer_allows_are_opened(printer: Printer, clock: Clock) -> None:
     printer.allowed = 1
-    pool = SessionPool(printer.open, limit=3, clock=clock)
+    pool = SessionPool(printer.open, limit=3, probe_every=0, clock=clock)
     use(pool)
     with pool.lend(), pytest.raises(PrinterBusy), pool.lend(patience=0):
         pass

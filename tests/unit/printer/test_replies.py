@@ -134,11 +134,11 @@ def test_session_is_out_of_step_after(reply: str) -> None:
     [
         (TimeoutError("timed out"), PrinterTimeout),
         (socket.timeout("timed out"), PrinterTimeout),  # noqa: UP041
-        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), PrinterTimeout),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), PrinterUnreachable),  # by the kernel
         (EOFError(), ConnectionDropped),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), ConnectionDropped),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), ConnectionDropped),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), ConnectionDropped),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), PrinterUnreachable),
         (tls(ssl.SSLError, "TLSV1_ALERT_DECODE_ERROR"), ConnectionDropped),
         (tls(ssl.SSLEOFError, "UNEXPECTED_EOF_WHILE_READING"), ConnectionDropped),
         (tls(ssl.SSLZeroReturnError, None), ConnectionDropped),

@@ -128,3 +128,31 @@ def test_step_that_is_never_done_ends_in_a_time_out() -> None:
 
     with pytest.raises(TimeoutError):
         wire.patiently(step, 0.0)
+
+
+def test_addresses_that_nobody_answers_at_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def deaf(connection: socket.socket, seconds: float) -> socket.socket:
+        connection.close()
+        tried.append(seconds)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(wire, "connected", deaf)
+    addresses(monkeypatch, ipv4(990), ipv4(991))
+    with pytest.raises(TimeoutError):
+        wire.connect("printer.local", 990, 4.0)
+    assert tried[0] <= 2.0
+
+
+def test_time_out_of_the_kernel_ends_the_patience() -> None:
+    """Its message differs from that of a single step, which is to be repeated."""
+    calls: list[int] = []
+
+    def receive() -> bytes:
+        calls.append(1)
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    with pytest.raises(TimeoutError):
+        wire.patiently(receive, 60.0)
+    assert len(calls) == 1

@@ -415,6 +415,32 @@ def test_printer_that_is_back_is_asked(cache: ListingCache, printer: Printer, cl
     assert cache.listing("/") == {"c": C}
 
 
+def test_printer_that_is_back_is_asked_soon_also_with_a_long_time_to_live(printer: Printer, clock: Clock) -> None:
+    cache = ListingCache(printer.list, ttl=3600.0, clock=clock)
+    cache.listing("/")
+    clock.now += 3601.0
+    printer.error = PrinterUnreachable("away")
+    cache.listing("/")
+    printer.error, printer.folders["/"] = None, [C]
+    clock.now += 4.0
+    assert cache.listing("/") == {"c": C}
+
+
+def test_since_when_old_listings_serve_is_told(cache: ListingCache, printer: Printer, clock: Clock) -> None:
+    cache.listing("/")
+    assert cache.stale_since is None
+    printer.error = PrinterUnreachable("away")
+    clock.now += 6.0
+    since = clock.now
+    for _ in range(3):
+        cache.listing("/")
+        clock.now += 6.0
+    assert cache.stale_since == since
+    printer.error = None
+    cache.listing("/")
+    assert cache.stale_since is None
+
+
 def test_without_an_old_listing_the_error_is_told(cache: ListingCache, printer: Printer) -> None:
     printer.error = PrinterUnreachable("away")
     with pytest.raises(PrinterUnreachable):
