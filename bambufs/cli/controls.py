@@ -50,6 +50,9 @@ def control_files(
     def job() -> bytes:
         return _as_json({**link.state.as_job(time.monotonic()), "last_command": desk.last_command})
 
+    def status() -> bytes:
+        return _as_json(_status(config, link, ftps, filesystem))
+
     def told() -> bytes:
         return desk.history.report().encode("utf-8", "surrogateescape")
 
@@ -57,7 +60,7 @@ def control_files(
         "README": ControlFile(lambda: _README.encode(), changed=_always(time.time())),
         "print": ControlFile(told, lambda: PrintSink(desk, spool_folder), lambda: desk.history.changed),
         "job": ControlFile(job, lambda: LineSink(desk.command), lambda: _last_report(link)),
-        "status.json": ControlFile(lambda: _as_json(_status(config, link, ftps, filesystem)), changed=lambda: _last_report(link)),
+        "status.json": ControlFile(status, changed=lambda: _last_report(link)),
         "transfers": ControlFile(lambda: filesystem.transfers().encode("utf-8", "surrogateescape")),
         "refresh": ControlFile(lambda: b"", lambda: LineSink(_refresher(filesystem))),
         "stats": ControlFile(lambda: _stats(filesystem, config)),
