@@ -197,7 +197,7 @@ def test_write_during_an_upload_is_uploaded_after_it(fs: FileSystem, printer: Me
     number = fs.create(NEW, os.O_WRONLY)
     fs.write(number, b"one", 0)
     with ThreadPoolExecutor(2) as threads:
-        with printer.gate("SIZE") as gate:
+        with printer.gate("RENAME") as gate:
             first = threads.submit(fs.flush, number)
             assert gate.reached.wait(5)
             second = threads.submit(fs.write, number, b"two", 0)
