@@ -73,6 +73,7 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     _add_trust(commands)
     _add_config(commands)
     _add_discover(commands)
+    _add_check(commands)
     _add_demo(commands)
     _add_simulate(commands, with_simulator)
     return parser
@@ -286,6 +287,37 @@ def _add_discover(commands: _Commands) -> None:
     parser.add_argument("--port", type=_port, default=2021, metavar="N", help="the UDP port to listen at (2021)")
     parser.add_argument("--json", action="store_true", help="as JSON, at the end")
     parser.set_defaults(run=_later("discover"))
+
+
+_CHECK_HELP = """\
+Find out what works and what does not, and what to do about it: whether this computer can mount, and, when PRINTER is
+named, whether the printer can be reached, lets us in, stores a small file and gives it back, and can be told to print.
+Nothing on the printer is changed, apart from that small file, which is removed again.
+"""
+
+_CHECK_CODES = """\
+options for -o, separated by commas: tls_ca=FILE, as for bambufs mount
+
+exit codes, of the first thing that is wrong:
+  0 nothing   1 something else   2 wrong usage   3 wrong access code   4 printer unreachable
+  5 bad mount point   6 no FUSE   7 certificate refused   8 printer busy
+"""
+
+
+def _add_check(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="find out what is wrong",
+        description=_CHECK_HELP,
+        epilog=_CHECK_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = "its name in config.toml, or its address, or - to take it from BAMBU_IP; without it this computer only"
+    parser.add_argument("printer", metavar="PRINTER", nargs="?", help=what)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--no-write", action="store_true", help="do not write to the printer, not even a small file")
+    _add_connection(parser)
+    parser.set_defaults(run=_later("check"))
 
 
 def _seconds(text: str) -> float:

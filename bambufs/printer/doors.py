@@ -29,7 +29,8 @@ def certificate_check(config: Config) -> CheckCertificate:
     return trust.checker(config.tls_trust, trust_store(config.cache_dir), config.trust_key)
 
 
-def _context(config: Config) -> trust.Context:
+def tls_context(config: Config) -> trust.Context:
+    """How to speak TLS with the printer. Raises `UsageError` when the authority's certificates cannot be read."""
     try:
         return trust.make_context(config.tls_ca if config.tls_trust == "ca" else None)
     except OSError as error:
@@ -49,7 +50,7 @@ def open_card(
         config.host,
         config.ftps_port,
         config.access_code,
-        _context(config),
+        tls_context(config),
         server_name=config.serial if config.tls_trust == "ca" else None,
         check_certificate=check or certificate_check(config),
         manners=Manners(pipelines=not config.careful),
@@ -61,7 +62,7 @@ def open_card(
 
 def open_link(config: Config, check: CheckCertificate | None = None) -> PrinterLink:
     """The control connection to the printer that ``config`` names. Connects only when it is started."""
-    context = _context(config)
+    context = tls_context(config)
     return PrinterLink(
         config.host,
         config.serial or "",

@@ -169,6 +169,11 @@ class PrinterLink:
         return health.is_connected and health.has_told_state
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a connection was tried and ended, and nothing was heard since."""
+        return self._failures > 0
+
+    @property
     def outcome(self) -> PrintOutcome | None:
         """What has become of the last print request, None before the first."""
         return self._ledger.outcome

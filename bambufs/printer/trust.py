@@ -84,6 +84,11 @@ class TrustStore:
         with self._open() as known:
             return known.pop(key, None) is not None
 
+    def fingerprint(self, key: str) -> str | None:
+        """The fingerprint that is remembered for ``key``; None when there is none."""
+        with self._open() as known:
+            return known.get(key)
+
     def known(self) -> list[str]:
         """Every printer whose certificate is remembered."""
         with self._open() as known:
@@ -126,10 +131,20 @@ def checker(mode: str, store: TrustStore, key: str) -> Callable[[bytes], None]:
 
 def common_name(der: bytes) -> str | None:
     """The common name of a certificate's subject, which is the serial on these printers; None when there is none."""
+    return _name(der, 4)
+
+
+def issuer_name(der: bytes) -> str | None:
+    """The common name of who signed a certificate; None when there is none."""
+    return _name(der, 2)
+
+
+def _name(der: bytes, field: int) -> str | None:
+    """The common name in the ``field`` of the certificate: 2 is the issuer, 4 the subject."""
     try:
         tbs = _children(_children(_value(der))[0][1])
         fields = tbs[1:] if tbs[0][0] == 0xA0 else tbs  # the version is left out in X.509 v1 (an A1 mini's leaf)
-        for _, attributes in _children(fields[4][1]):
+        for _, attributes in _children(fields[field][1]):
             for _, pair in _children(attributes):
                 oid, value = _children(pair)[:2]
                 if oid[1] == b"\x55\x04\x03":

@@ -1,0 +1,83 @@
+"""`bambufs check`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bambufs.cli import main
+from bambufs.simulator import Printer, make_card
+
+CODE = "47281593"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("BAMBU_ACCESS_CODE", CODE)
+    monkeypatch.setattr("bambufs.config.file.SYSTEM_FILE", tmp_path / "etc" / "config.toml")
+    monkeypatch.setattr("bambufs.cli.check.log_quietly", lambda args, config: None)
+    return tmp_path
+
+
+@pytest.fixture
+def printer(tmp_path: Path) -> Iterator[Printer]:
+    make_card(tmp_path / "card")
+    with Printer(card=tmp_path / "card", access_code=CODE, report_interval=0.1) as printer:
+        yield printer
+
+
+Check = Callable[..., int]
+
+
+@pytest.fixture
+def check(printer: Printer) -> Check:
+    ports = ["--ftps-port", str(printer.ftps_port), "--mqtt-port", str(printer.mqtt_port)]
+    return lambda *arguments: main(["check", printer.host, *ports, *arguments])
+
+
+def test_good_printer_has_no_crosses(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check() == 0
+    shown = capsys.readouterr().out
+    assert ("✗" in shown, "  ✓ login: the printer lets us in" in shown.splitlines()) == (False, True)
+    assert CODE not in shown
+
+
+def test_wrong_code_ends_with_3(printer: Printer, check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    printer.access_code = "other"
+    assert check() == 3
+    told = capsys.readouterr()
+    assert "  ✗ login: the printer refuses the access code" in told.out.splitlines()
+    assert "1 thing is wrong (✗)" in told.out
+    assert CODE not in told.out + told.err
+
+
+def test_json_tells_the_same(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("--json", "--no-write") == 0
+    told = json.loads(capsys.readouterr().out)
+    verdicts = {finding["step"]: finding["verdict"] for finding in told["findings"]}
+    assert (told["exit_code"], verdicts["login"], verdicts["writing"]) == (0, "good", "skipped")
+
+
+def test_this_computer_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    main(["check", "--cache-dir", str(tmp_path / "cache")])
+    shown = capsys.readouterr().out
+    assert ("This computer" in shown, "The printer" in shown) == (True, False)
+
+
+def test_configured_printer_is_checked_with_its_mount_point(
+    home: Path, printer: Printer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "bambufs").mkdir()
+    lines = [f'address = "{printer.host}"', f"ftps_port = {printer.ftps_port}", f"mqtt_port = {printer.mqtt_port}"]
+    text = "\n".join(["[printer.garage]", *lines, 'mountpoint = "missing"', "read_only = true"])
+    (home / "bambufs" / "config.toml").write_text(text)
+    assert main(["check", "garage"]) == 5
+    shown = capsys.readouterr().out
+    assert f"The printer garage at {printer.host}" in shown
+    assert f"the folder {home}/bambufs/missing does not exist" in shown
+    assert "- writing: not tried" in shown
