@@ -1,4 +1,4 @@
-"""Imports go down only: cli -> mount -> vfs -> printer -> errors, config, log. The simulator stands alone."""
+"""Imports go down only: cli -> mount, api -> vfs -> printer -> errors, config, log. The simulator stands alone."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ ALLOWED = {
     "vfs": GROUND | {"printer"},
     "mount": GROUND | {"printer", "vfs"},
     "doctor": GROUND | {"printer", "mount"},
-    "cli": GROUND | {"printer", "vfs", "mount", "doctor", "simulator"},
+    "api": GROUND | {"printer", "vfs"},
+    "fsspec": {"errors", "api"},
+    "cli": GROUND | {"printer", "vfs", "mount", "api", "doctor", "simulator"},
     "simulator": set(),
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api"},
 }
 
 # Libraries with one door each; the simulator speaks for itself.
@@ -38,6 +40,7 @@ DOORS = {
     "paho": {"printer/link.py"},
     "fuse": {"mount/binding.py"},
     "mfusepy": {"mount/binding.py"},
+    "fsspec": {"fsspec.py"},
 }
 
 

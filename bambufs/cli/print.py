@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import shlex
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
-from ..errors import InvalidJob, UsageError, os_error
-from ..printer import paths
-from ..printer.card import Card
+from ..errors import InvalidJob, UsageError
 from ..printer.doors import certificate_check, open_card, open_link
 from ..printer.link import PrinterLink
 from ..printer.outcome import NOT_STARTED_AFTER, Phase, PrintOutcome
 from ..printer.request import PrintRequest, parse_request
-from ..printer.upload import Upload
-from ..vfs.attributes import Attributes
+from ..vfs.direct import CardFiles, LocalFile
 from ..vfs.printing import Patience, PrintDesk
-from ..vfs.spool import Content
 from .connection import connection_config, log_quietly
+from .progress import shown_on
 
 _ON_CARD = "printer:"
-_BLOCK = 256 * 1024
 _PATIENCE = Patience(ready=20.0)
 _LOOK_EVERY = 0.5
 
@@ -42,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
     log_quietly(args, config)
     console, check = Console(), certificate_check(config)
     card, link = open_card(config, check=check), open_link(config, check)
-    desk = PrintDesk(_CardFiles(card, console), link, url_template=config.url_template, patience=_PATIENCE)
+    desk = PrintDesk(CardFiles(card, shown_on(console)), link, url_template=config.url_template, patience=_PATIENCE)
     try:
         link.start()
         if local is None:
             desk.print_stored(request)
         else:
-            path = desk.print_content(_LocalFile(local), name=local.name, request=request)
+            path = desk.print_content(LocalFile(local), name=local.name, request=request)
             _say(console, f"It is on the printer as {path}.")
         _tell_warnings(desk, console)
         return _follow(link, console, to_the_end=args.watch)
@@ -141,79 +131,3 @@ def _progress_of(link: PrinterLink) -> tuple[str, int, str]:
     more = [f"layer {state.layer} of {state.total_layers}"] if state.total_layers else []
     more += [f"{state.minutes_left} min left"] if state.minutes_left is not None else []
     return state.gcode_state.lower(), state.percent or 0, ", ".join(more)
-
-
-# -- files ---------------------------------------------------------------------------------------------
-
-
-class _LocalFile:
-    """A file of this computer; see `Content`."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    @property
-    def size(self) -> int:
-        return self._file.stat().st_size
-
-    def reader(self) -> BinaryIO:
-        return open(self._file, "rb")
-
-
-class _CardFiles:
-    """The card without a mount; see `printing.Storage`. What is read from it is fetched whole, once."""
-
-    def __init__(self, card: Card, console: Console) -> None:
-        self._card, self._console = card, console
-
-    def find(self, path: str) -> Attributes | None:
-        folder, name = paths.split(path)
-        try:
-            entries = self._card.list(folder)
-        except FileNotFoundError:
-            return None
-        found = next((entry for entry in entries if entry.name == name), None)
-        return None if found is None else Attributes(found.is_dir, found.size, found.mtime)
-
-    def settle(self, path: str) -> None:
-        """Nothing is owed here."""
-
-    @contextlib.contextmanager
-    def reader(self, path: str) -> Iterator[BinaryIO]:
-        found = self.find(path)
-        if found is None:
-            raise os_error(2, path)
-        with tempfile.TemporaryFile() as copy:
-            with (
-                _shown(self._console, f"Reading {path}", found.size) as progress,
-                self._card.open_read(path, 0, found.size) as content,
-            ):
-                while block := content.read(_BLOCK):
-                    copy.write(block)
-                    progress(copy.tell())
-            copy.seek(0)
-            yield copy
-
-    def store(self, content: Content, path: str) -> None:
-        self._check_new(path)
-        with content.reader() as source, _shown(self._console, f"Uploading {path}", content.size) as progress:
-            size, now = content.size, int(time.time())
-            self._card.store(Upload(source, path, size=size, mtime=now, on_progress=progress))
-
-    def _check_new(self, path: str) -> None:
-        folder, name = paths.split(path)
-        paths.check_storable(path, longest_path=self._card.family.longest_path)
-        if paths.folded(name) in {paths.folded(entry.name) for entry in self._card.list(folder)}:
-            raise FileExistsError(17, os.strerror(17), path)
-
-    def make_folder(self, path: str) -> None:
-        self._card.make_folder(path)
-
-
-@contextlib.contextmanager
-def _shown(console: Console, what: str, size: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar for the block; call what it gives with the bytes that are done."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(what, total=size)
-        yield lambda done: progress.update(task, completed=done)
