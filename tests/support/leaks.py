@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -23,9 +24,9 @@ def mounts_below(folder: Path) -> list[str]:
     return [point for point in points if Path(point).is_relative_to(folder)]
 
 
-def marked_processes(mark: str) -> dict[int, str]:
-    """Return the other processes that run with ``mark`` in their environment: number, command."""
-    wanted = f"{MARK}={mark}".encode()
+def marked_processes(mark: str, variable: str = MARK) -> dict[int, str]:
+    """Return the other processes that run with ``mark`` as ``variable`` in their environment: number, command."""
+    wanted = f"{variable}={mark}".encode()
     found = {}
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(OSError):
@@ -43,6 +44,11 @@ def clear_away(folder: Path, mark: str) -> None:
     """Unmount and kill what was left behind, so that the next run starts clean."""
     for point in mounts_below(folder):
         subprocess.run(["umount", "-l", point], check=False)
-    for pid in marked_processes(mark):
+    kill_marked(mark)
+
+
+def kill_marked(mark: str, variable: str = MARK) -> None:
+    """Kill the processes that `marked_processes` finds."""
+    for pid in marked_processes(mark, variable):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Real file managers on a mount, in a screen that exists in memory only."""
