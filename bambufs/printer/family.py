@@ -29,6 +29,9 @@ class Family:
     """Whether ``LIST -a`` shows dot files (vsFTPd); ESP32 printers read ``-a`` as a name."""
     pipelines: bool
     """Whether commands without data may be sent many at once. ESP32 printers read one command per receive."""
+    most_queued: int | None
+    """Bytes of an upload that may wait in this computer's queue, so that a program that copies feels the printer's
+    pace; None leaves it to the system. A P1 takes 70 KB a second (greghesp/ha-bambulab#859)."""
     longest_path: int | None
     """Bytes a path may have; the ESP32 server's buffer is believed to be 128 bytes."""
 
@@ -41,6 +44,7 @@ VSFTPD = Family(
     survives_abort=True,
     lists_hidden=True,
     pipelines=True,
+    most_queued=None,
     longest_path=None,
 )
 ESP32 = Family(
@@ -51,6 +55,7 @@ ESP32 = Family(
     survives_abort=False,
     lists_hidden=False,
     pipelines=False,
+    most_queued=64 * 1024,
     longest_path=110,
 )
 

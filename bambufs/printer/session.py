@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ftplib
 import logging
-import socket
 import ssl
 import time
 from calendar import timegm
@@ -19,16 +18,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from .. import interrupts
 from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
+from .outflow import Outflow
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, give_up_after, is_ready, patiently, receive_all
+from .wire import ImplicitFtps, check_reply, connect, give_up_after, patiently, receive_all
 
 logger = logging.getLogger(__name__)
 
 USER = "bblp"
 BLOCK = 64 * 1024
+_NEGLIGIBLE = 256 * 1024
+"""Bytes in the queue that are not worth a round trip to wait for."""
 _MAX_LISTING = 16 << 20
 """Bytes of one listing: some 200,000 files."""
 _ENDLESS_LISTING = (
@@ -237,7 +238,7 @@ class FtpsSession:
     def store(
         self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: int | None = None
     ) -> Stored:
-        """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes sent so far.
+        """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes that have gone.
 
         A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end of the file),
         so the caller has to compare the size that the printer tells. Where commands can be sent together, the file's
@@ -245,14 +246,21 @@ class FtpsSession:
         """
         with translating(path, storing=True):
             with self._ftp.transfer(f"STOR {path}") as data:
+                outflow = Outflow(
+                    data,
+                    stall=self._timeouts.stall,
+                    most_queued=self.family.most_queued,
+                    on_progress=on_progress,
+                )
                 try:
-                    self._send_all(data, source, on_progress)
+                    outflow.send(source)
+                    outflow.drain(self._ftp.wait_for_input, negligible=_NEGLIGIBLE if self.pipelines else 0)
                 except (ConnectionError, ssl.SSLError):
                     self._raise_refusal()
                     raise
                 timing = [_set_time(path, mtime)] if mtime is not None and self.pipelines else []
                 size, *timed = self.final_reply(f"SIZE {path}", *timing)
-        told = int(size[4:]) if size.startswith("213 ") and size[4:].strip().isdecimal() else None
+            told = int(size[4:]) if size.startswith("213 ") and size[4:].strip().isdecimal() else None
         return Stored(told, timed[0].startswith("2") if timed else None)
 
     def size(self, path: str) -> int:
@@ -308,40 +316,6 @@ class FtpsSession:
     def _simply(self, command: str, path: str) -> None:
         with translating(path):
             self._ftp.voidcmd(command)
-
-    def _send_all(self, data: ssl.SSLSocket, source: BinaryIO, on_progress: Callable[[int], None]) -> None:
-        sent = 0
-        while block := source.read(BLOCK):
-            view = memoryview(block)
-            while view:
-                view = view[patiently(data.send, self._timeouts.stall, view) :]
-            sent += len(block)
-            on_progress(sent)
-            interrupts.check()
-        self._end_upload(data)
-
-    def _end_upload(self, data: ssl.SSLSocket) -> None:
-        """Tell the printer that the file ends here: our close_notify, then FIN, without waiting for its own.
-
-        Without a close_notify vsFTPd answers 426 (and cuts the file in TLS 1.3, maziggy/bambuddy#1401);
-        P1 and A1 models never send theirs, so that waiting for it would hang (seen by ha-bambulab).
-        """
-        data.settimeout(0)
-        deadline = time.monotonic() + self._timeouts.stall
-        while True:
-            try:
-                data.unwrap()
-            except ssl.SSLWantWriteError:
-                is_ready(data, interrupts.STEP, to_send=True)
-                interrupts.check()
-                if time.monotonic() < deadline:
-                    continue
-                raise TimeoutError("stalled at the end of the upload") from None
-            except OSError:
-                pass  # ours is out and theirs has not come, or the printer was quicker to close: SIZE will tell
-            break
-        with suppress(OSError):
-            data.shutdown(socket.SHUT_WR)
 
     def _raise_refusal(self) -> None:
         """The printer cut the data connection: raise the reply that tells why (a full card, say), if there is one."""

@@ -34,7 +34,19 @@ class Transfer:
     def summary(self, now: float) -> str:
         """How far it is, for a person."""
         percent = 100 * self.sent // max(self.size, 1)
-        return f"{self.sent} of {self.size} bytes ({percent} %), {self.rate(now) / 1e6:.2f} MB/s"
+        told = f"{self.sent} of {self.size} bytes ({percent} %)"
+        if not self.sent:
+            return told
+        rate = self.rate(now)
+        return f"{told}, {_speed(rate)}, about {_duration((self.size - self.sent) / rate)} left"
+
+
+def _speed(rate: float) -> str:
+    return f"{rate / 1e6:.2f} MB/s" if rate >= 1e6 else f"{rate / 1e3:.0f} kB/s"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class Transfers:

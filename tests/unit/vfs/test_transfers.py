@@ -45,7 +45,21 @@ def test_running_upload_is_reported_with_its_progress(transfers: Transfers, cloc
     with transfers.running("/a.3mf", 4_000_000) as transfer:
         clock.now += 2.0
         transfer.progress(1_000_000)
-        assert transfers.report() == "sending  /a.3mf  1000000 of 4000000 bytes (25 %), 0.50 MB/s\n"
+        told = "sending  /a.3mf  1000000 of 4000000 bytes (25 %), 500 kB/s, about 6 s left\n"
+        assert transfers.report() == told
+
+
+def test_long_upload_is_reported_in_minutes(transfers: Transfers, clock: Clock) -> None:
+    with transfers.running("/a.3mf", 400_000_000) as transfer:
+        clock.now += 10.0
+        transfer.progress(20_000_000)
+        told = "sending  /a.3mf  20000000 of 400000000 bytes (5 %), 2.00 MB/s, about 3 min left\n"
+        assert transfers.report() == told
+
+
+def test_upload_of_which_nothing_has_gone_promises_nothing(transfers: Transfers) -> None:
+    with transfers.running("/a.3mf", 4_000_000):
+        assert transfers.report() == "sending  /a.3mf  0 of 4000000 bytes (0 %)\n"
 
 
 def test_empty_file_is_reported_without_dividing_by_zero(transfers: Transfers) -> None:

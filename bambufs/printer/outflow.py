@@ -1,0 +1,107 @@
+"""The way of an upload's bytes out of this computer, and an honest count of them.
+
+What was handed to the kernel is not with the printer yet: Linux queues up to 4 MB for a connection, which a P1S at
+70 KB/s takes a minute for. So progress is what has left the queue, and the wait for the printer's last word
+begins when the queue is empty.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import ssl
+import struct
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO
+
+from .. import interrupts
+from .wire import is_ready, patiently
+
+BLOCK = 64 * 1024
+_GLANCE = 0.2
+
+Progress = Callable[[int], None]
+
+
+def queued(data: socket.socket) -> int:
+    """Bytes in the kernel's queue that the other side has not confirmed yet; 0 where the kernel does not tell."""
+    try:
+        answer = fcntl.ioctl(data, termios.TIOCOUTQ, struct.pack("i", 0))  # SIOCOUTQ, see tcp(7)
+    except OSError:
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+class Outflow:
+    """One upload over the data connection ``data``; ``stall`` is how long it may stand still, in seconds.
+
+    ``most_queued`` bounds the kernel's queue, in bytes. ``on_progress`` is told the bytes that have gone.
+    """
+
+    def __init__(
+        self, data: ssl.SSLSocket, *, stall: float, most_queued: int | None, on_progress: Progress
+    ) -> None:
+        self._data, self._stall, self._on_progress = data, stall, on_progress
+        self._sent = self._gone = 0
+        if most_queued is not None:
+            data.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, most_queued)
+
+    def send(self, source: BinaryIO) -> None:
+        """Hand the rest of ``source`` over, and tell the printer that the file ends there.
+
+        Raises `TimeoutError` when it stalls, `Interrupted`, what ``on_progress`` raises, and `OSError`.
+        """
+        while block := source.read(BLOCK):
+            view = memoryview(block)
+            while view:
+                view = view[patiently(self._data.send, self._stall, view) :]
+            self._sent += len(block)
+            self._tell(queued(self._data))
+            interrupts.check()
+        self._end()
+
+    def drain(self, is_answered: Callable[[float], bool], *, negligible: int = 0) -> None:
+        """Wait until no more than ``negligible`` bytes are queued, or ``is_answered(seconds)``, which waits that long
+        for a reply.
+
+        Raises as `send` does.
+        """
+        left, moved_at = queued(self._data), time.monotonic()
+        while left > negligible and not is_answered(_GLANCE):
+            before, left = left, queued(self._data)
+            self._tell(left)
+            if left < before:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > self._stall:
+                raise TimeoutError("the printer takes no more of the upload")
+        self._tell(0)
+
+    def _tell(self, left: int) -> None:
+        self._gone = max(self._gone, self._sent - left)
+        self._on_progress(self._gone)
+
+    def _end(self) -> None:
+        """Tell the printer that the file ends here: our close_notify, then FIN, without waiting for its own.
+
+        Without a close_notify vsFTPd answers 426 (and cuts the file in TLS 1.3, maziggy/bambuddy#1401);
+        P1 and A1 models never send theirs, so that waiting for it would hang (seen by ha-bambulab).
+        """
+        self._data.settimeout(0)
+        deadline = time.monotonic() + self._stall
+        while True:
+            try:
+                self._data.unwrap()
+            except ssl.SSLWantWriteError:
+                is_ready(self._data, interrupts.STEP, to_send=True)
+                interrupts.check()
+                if time.monotonic() < deadline:
+                    continue
+                raise TimeoutError("stalled at the end of the upload") from None
+            except OSError:
+                pass  # ours is out and theirs has not come, or the printer was quicker to close: SIZE will tell
+            break
+        with suppress(OSError):
+            self._data.shutdown(socket.SHUT_WR)
