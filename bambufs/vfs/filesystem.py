@@ -31,6 +31,7 @@ from .listings import ListingCache
 from .lost import LostFound
 from .overlay import Overlay
 from .renames import Renames
+from .scout import Scout
 from .spool import Content
 from .times import TimeStore
 from .transfers import Transfers
@@ -87,6 +88,7 @@ class FileSystem:
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
         self._listings = ListingCache(self._list, ttl=settings.ttl, clock=monotonic)
+        self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
         self._blocks = BlockCache(card, _emptied(folder / "blocks"), max_bytes=settings.cache_size)
         debts = Debts(journal, lost, nodes, folder / "spool", clock=clock)
         self._uploads = Uploads(
@@ -116,6 +118,11 @@ class FileSystem:
     def connect(self) -> None:
         """Make sure that the printer lets us in. Raises what stands in the way."""
         self._card.connect()
+
+    def look_ahead(self) -> None:
+        """List the folders in the background, if the printer's only connection may be taken for long later."""
+        if self._card.pool.state["limit"] == 1:
+            self._scout.start()
 
     def forget(self, path: str = paths.ROOT) -> None:
         """Forget what is remembered of ``path`` and below, so that the printer is asked again."""
@@ -165,6 +172,7 @@ class FileSystem:
 
         ``tell`` is called every second meanwhile with how many files are owed, and what stands in the way.
         """
+        self._scout.stop()
         self._files.close()
         self._files.write_back.drain(self._settings.leave_patience, tell)
         self._files.let_go()
@@ -414,6 +422,7 @@ class FileSystem:
             return
         self._card.make_folder(path)
         self._listings.apply(path, Entry(paths.split(path)[1], True, 0, int(self._clock())))
+        self._listings.begin(path)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder, and known litter with it; raises ENOTEMPTY, ENOTDIR, `FileNotFoundError`."""

@@ -137,6 +137,12 @@ class ListingCache:
                 entries = _changed(cached.entries, {name: entry})
                 self._keep_locked(folder, _Listing(entries, cached.fresh_until))
 
+    def begin(self, folder: str) -> None:
+        """Note that ``folder`` was just made by us: it can be shown as empty while the printer cannot be asked."""
+        with self._condition:
+            if folder not in self._flights:
+                self._keep_locked(folder, _Listing({}, self._clock()))
+
     def forget(self, folder: str = paths.ROOT) -> None:
         """Forget the listings of ``folder`` and of everything below it; those under way will not be kept."""
         with self._condition:
@@ -196,12 +202,20 @@ class ListingCache:
         cached = self._cache.get(folder)
         is_away = error is None or (isinstance(error, PrinterError) and error.away)
         if cached is None or not is_away:
-            raise again(error) if error is not None else PrinterTimeout("the printer did not list this folder in time")
+            raise _about(folder, error or PrinterTimeout("the printer did not list this folder in time"))
         self.served_stale += 1
         if self.stale_since is None:
             self.stale_since = self._clock()
         self._cache[folder] = _Listing(cached.entries, self._clock() + min(self._ttl, STALE_TTL))
         return cached.entries
+
+
+def _about(folder: str, error: OSError) -> OSError:
+    """A copy of ``error`` that names the folder, since it may be told long after and to several."""
+    copy = again(error)
+    if isinstance(copy, PrinterError) and copy.path is None:
+        copy.path = folder
+    return copy
 
 
 def _changed(entries: Mapping[str, Entry], changes: Mapping[str, Entry | None]) -> Mapping[str, Entry]:

@@ -55,6 +55,7 @@ class Root:
     def connect(self) -> None:
         """Make sure that the printer lets us in. Raises what stands in the way."""
         self._fs.connect()
+        self._fs.look_ahead()
 
     def is_controllable(self, patience: float) -> bool:
         """Whether the printer answers on its control connection, within ``patience`` seconds."""
