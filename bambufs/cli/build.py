@@ -41,6 +41,7 @@ def open_filesystem(
         card_size=config.card_size,
         cache_size=config.cache_size,
         read_only=config.read_only,
+        looks_ahead=not config.careful,
     )
     check, ftps = certificate_check(config), DoorHealth()
     filesystem = FileSystem(open_card(config, timeouts, check=check, health=ftps), settings)
