@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import UsageError
+from ..mount.leaving import last_words
 from ..printer.doors import certificate_check, open_card, open_link
 from ..printer.health import DoorHealth
 from ..printer.session import Timeouts
@@ -41,7 +42,7 @@ def open_filesystem(
         card_size=config.card_size,
         cache_size=config.cache_size,
         read_only=config.read_only,
-        looks_ahead=not config.careful,
+        write_back=config.write_back,
     )
     check, ftps = certificate_check(config), DoorHealth()
     filesystem = FileSystem(open_card(config, timeouts, check=check, health=ftps), settings)
@@ -66,6 +67,16 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
+def _in_use(folder: Path) -> str:
+    left = last_words(folder)
+    if left:
+        return f"the last mount of this printer has not ended yet: {left}. Try again when it is done"
+    return (
+        f"this printer is mounted already by another bambufs that uses {folder}; "
+        "unmount that one first, or give this one a folder of its own with --cache-dir"
+    )
+
+
 _claims: dict[Path, int] = {}
 
 
@@ -83,8 +94,5 @@ def _claim(folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise UsageError(
-            f"this printer is mounted already by another bambufs that uses {folder}; "
-            "unmount that one first, or give this one a folder of its own with --cache-dir"
-        ) from None
+        raise UsageError(_in_use(folder)) from None
     _claims[folder] = lock

@@ -120,7 +120,13 @@ def _refresher(filesystem: FileSystem) -> Callable[[str], None]:
 
 def _stats(filesystem: FileSystem, config: Config) -> bytes:
     return _as_json(
-        {"version": __version__, "pid": os.getpid(), "printer": config.host, **filesystem.statistics()}
+        {
+            "version": __version__,
+            "pid": os.getpid(),
+            "printer": config.host,
+            "folder": str(config.printer_dir),
+            **filesystem.statistics(),
+        }
     )
 
 

@@ -15,6 +15,7 @@ from ..config import Config, MountOptions
 from ..errors import PrinterError, PrinterUnreachable, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
+from ..mount.leaving import Leaving
 from ..vfs.root import Root
 from .build import open_filesystem
 from .connection import resolved
@@ -49,12 +50,13 @@ def run(args: argparse.Namespace) -> int:
         log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
         names = (str(place), str(given.absolute()))
         root = open_filesystem(config, list_control=options.list_control, mountpoints=names)
+        leaving = Leaving(config.printer_dir)
         try:
             root.start()
             _connect(root, keep_trying=options.retry)
             return _serve(library, root, owner, str(place), _fuse_options(config, options), ready)
         finally:
-            root.close()
+            leaving.done(root.close(leaving.tell))
 
     if args.foreground:
         return work(lambda: None)

@@ -72,6 +72,7 @@ options for -o, separated by commas:
   url_template=URL   how the printer is told where a file is, when its model's own form fails; with {path} once,
                      as in ftp:///{path} or file:///sdcard/{path}
   drop_folder=NAME   the same as --drop-folder
+  write_back=SECONDS the same as --write-back
   sessions=N         how many connections to the printer at most (3; P1 and A1 models take one)
   careful            ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips
   cache_size=SIZE    how much of what was read to keep on this computer (2G)

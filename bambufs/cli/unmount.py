@@ -14,6 +14,7 @@ from ..config.file import read_files
 from ..config.resolve import find_printer, resolve
 from ..errors import UsageError
 from ..mount import daemon
+from ..mount.leaving import last_words
 
 _SAY_AFTER = 2.0
 
@@ -23,14 +24,17 @@ def run(args: argparse.Namespace) -> int:
     place = _place(args.mountpoint)
     if not is_mounted(place):
         raise UsageError(f"no printer is mounted on {place}", daemon.EXIT_MOUNT_POINT)
-    process = _process_behind(place)
+    process, folder = _process_behind(place)
     try:
         daemon.unmount(place)
         if process is not None:
-            _wait_for(process)
+            _wait_for(process, folder)
     finally:
         if process is not None:
             os.close(process)
+    left = last_words(folder) if process is not None else ""
+    if left:
+        raise UsageError(f"unmounted, but {left}", 1)
     return 0
 
 
@@ -56,15 +60,19 @@ def is_mounted(place: Path) -> bool:
         )
 
 
-def _process_behind(place: Path) -> int | None:
-    """A pidfd of the process that serves the mount, if it can be told."""
+def _process_behind(place: Path) -> tuple[int | None, Path]:
+    """A pidfd of the process that serves the mount, if it can be told, and its folder on this computer."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return os.pidfd_open(int(json.loads((place / ".bambufs" / "stats").read_text())["pid"]))
-    return None
+        told = json.loads((place / ".bambufs" / "stats").read_text())
+        return os.pidfd_open(int(told["pid"])), Path(told["folder"])
+    return None, Path()
 
 
-def _wait_for(process: int) -> None:
-    """Wait until the process has ended; say so when it takes its time."""
-    if not select.select([process], [], [], _SAY_AFTER)[0]:
-        print("waiting for uploads to finish ...", file=sys.stderr, flush=True)
-        select.select([process], [], [])
+def _wait_for(process: int, folder: Path) -> None:
+    """Wait until the process has ended; say what for when it takes its time."""
+    said, patience = "", _SAY_AFTER
+    while not select.select([process], [], [], patience)[0]:
+        sentence = last_words(folder) or "uploads to finish"
+        if sentence != said:
+            print(f"waiting: {sentence} ...", file=sys.stderr, flush=True)
+        said, patience = sentence, 1.0

@@ -123,6 +123,7 @@ _TRUST_HELP = (
 )
 _SIZE_HELP = "the size of its card, which it does not tell (32G); for the free space that file managers show"
 _CAREFUL_HELP = "ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips"
+_WRITE_BACK_HELP = "do not wait for uploads: send a file in the background, so long after it was closed"
 _URL_HELP = "how the printer is told where a file to print is, when its model's own form fails"
 _OTHER_HELP = "let other users of this computer in (needs user_allow_other in /etc/fuse.conf)"
 
@@ -149,6 +150,7 @@ _OF_THE_PRINTER = (
 _OF_THE_MOUNT = (
     Setting("mountpoint", PATH, "the folder to mount it on", '"~/printer"', is_own=True),
     Setting("read_only", SWITCH, "refuse every change", "true", "--read-only", o_name="ro"),
+    Setting("write_back", SECONDS, _WRITE_BACK_HELP, "5", "--write-back", "SECONDS", "write_back"),
     Setting("ttl", SECONDS, "how long a listing counts (5)", "5", "--ttl", "SECONDS"),
     Setting("card_size", SIZE, _SIZE_HELP, '"32G"', "--card-size", "SIZE"),
     Setting("uid", NUMBER, "who owns everything in the mount (you)", "1000", "--uid", "N", "uid"),

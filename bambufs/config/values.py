@@ -33,6 +33,7 @@ class Config:
     card_size: int = 32 * 10**9
     cache_size: int = 2 * 10**9
     read_only: bool = False
+    write_back: float | None = None
     max_sessions: int = 3
     careful: bool = False
     url_template: str = ""
@@ -51,6 +52,8 @@ class Config:
             _check(self.serial is not None, "--tls-trust ca needs the printer's serial: --serial SERIAL")
         _check(self.serial is None or self.serial.isalnum(), f"{self.serial!r} is no serial")
         _check(0 <= self.ttl <= 86400, "--ttl is a number of seconds from 0 to 86400")
+        is_wait = self.write_back is None or 0 <= self.write_back <= 86400
+        _check(is_wait, "--write-back is a number of seconds from 0 to 86400")
         _check(self.card_size > 0, "--card-size must be more than nothing")
         _check(1 <= self.max_sessions <= 16, "sessions is a number from 1 to 16")
         fits = self.url_template.count("{path}") == 1 and self.url_template.isprintable()

@@ -243,7 +243,10 @@ class Card:
         except BaseException as error:
             if isinstance(error, PrinterError) and error.path == upload.part:
                 error.path = upload.path  # our part file's name says nothing to the user
-            self._janitor.give(lambda: self._tidy_after(upload), f"tidying up after {upload.path}")
+            if upload.has_begun:
+                self._janitor.give(lambda: self._tidy_after(upload), f"tidying up after {upload.path}")
+            else:
+                self._leftovers.strike_out(upload.part)
             raise
         finally:
             self._upload_lock.release()

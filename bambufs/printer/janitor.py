@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import PrinterError
+from ..errors import PrinterBusy, PrinterError, PrinterUnreachable
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,8 @@ class Janitor:
         try:
             chore.do()
         except OSError as error:
-            chore.tries -= 1
+            if not isinstance(error, (PrinterUnreachable, PrinterBusy)):
+                chore.tries -= 1  # a printer that is away is waited for, like the uploads that wait for it
             if isinstance(error, PrinterError) and chore.tries > 0:
                 with self._condition:
                     self._owed.append(chore)

@@ -30,6 +30,8 @@ class Upload:
         on_progress: Callable[[int], None] = lambda sent: None,
     ) -> None:
         self.size, self.mtime = size, mtime
+        self.has_begun = False
+        """Whether there may be something of it on the card."""
         self.part = new_part_path(path)
         self.time_kept: bool | None = None
         self._source, self._on_progress = source, on_progress
@@ -85,6 +87,7 @@ class Upload:
         Raises `ConnectionDropped` when it differs, `FileNotFoundError` without the folder, `CardFull`, `CardRefused`.
         """
         self._source.seek(0)
+        self.has_begun = True
         try:
             arrived, self.time_kept = session.store(self.part, self._source, self._progress, mtime=self.mtime)
         except CardRefused as refusal:

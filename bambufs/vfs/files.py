@@ -27,7 +27,7 @@ from .handles import Node, NodeTable
 from .listings import ListingCache
 from .overlay import Overlay
 from .spool import SpoolFile, spool_name
-from .uploads import Uploads
+from .uploads import Uploads, check_wanted
 from .writeback import WriteBack
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class OpenFiles:
         self.nodes, self.contents, self._uploads, self._debts = nodes, contents, uploads, debts
         self._spool_folder, self._clock = spool_folder, clock
         self._create_lock = threading.Lock()
-        self._in_background = write_back is not None
+        self.in_background = write_back is not None
         self._write_back = self.write_back = WriteBack(self, quiet=write_back or 0.0, clock=monotonic)
 
     # --- opening ----------------------------------------------------------------------------------
@@ -149,9 +149,10 @@ class OpenFiles:
         Raises why that failed, or why an earlier version of the file could not be stored in the background.
         """
         handle = self.nodes.handle(number)
-        if handle.writes and handle.node.is_dirty and not handle.is_cut_off:
-            self._hand_over(handle.node)
-        self._raise_complaint(handle.node.path)
+        node = handle.node
+        if handle.writes and not handle.is_cut_off and (node.is_dirty or node.is_noted):
+            self._hand_over(node)
+        self._raise_complaint(node.path)
 
     def fsync(self, number: int) -> None:
         """Upload what the printer lacks, a new empty file too, and wait for it."""
@@ -162,8 +163,9 @@ class OpenFiles:
     def _hand_over(self, node: Node) -> None:
         """Store the content of ``node``: now, or in the background when that was asked for."""
         if node.is_noted:
+            check_wanted(node)
             return
-        if self._in_background and self._uploads.owe(node):
+        if self.in_background and self._uploads.owe(node):
             self._write_back.owe(node)
         else:
             self.upload(node)
@@ -238,6 +240,8 @@ class OpenFiles:
                 self._hand_over_at_last(node)
         elif node.is_local:
             self._keep_time(node)
+        elif node.is_noted:
+            node.write_error, node.was_interrupted = None, False  # what failed was a change that nothing is left of
         return is_wanted
 
     def _keep_time(self, node: Node) -> None:
@@ -331,7 +335,7 @@ class OpenFiles:
         """Store the overlay's ``node`` as the visible ``path``, now or in the background. Raises why that failed."""
         assert node.spool is not None
         place = self._spool_folder / spool_name(path)
-        if self._in_background:
+        if self.in_background:
             try:
                 self._debts.incur(node, path, in_background=True, place=place)
             except OSError as error:

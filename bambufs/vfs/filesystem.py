@@ -36,7 +36,7 @@ from .spool import Content
 from .times import TimeStore
 from .transfers import Transfers
 from .uploads import Uploads
-from .walks import Walks
+from .writeback import Remaining, Tell
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,6 @@ class Settings:
     """After how much quiet a file is sent in the background; None sends it while its close waits."""
     leave_patience: float = 30.0
     """How long to wait at the end for a printer that is away."""
-    looks_ahead: bool = True
-    """Whether listings are fetched before they are asked for."""
 
 
 class Space(NamedTuple):
@@ -114,9 +112,8 @@ class FileSystem:
         )
         owed = self._files.replay()
         if owed:
-            logger.info("%d files are still to be sent to the printer, from before", owed)
+            logger.info("%d files of the last mount are still to be sent to the printer", owed)
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
-        self._walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
         self._warned_root = threading.Event()
 
     def connect(self) -> None:
@@ -141,7 +138,9 @@ class FileSystem:
 
     def transfers(self) -> str:
         """The uploads that run, are owed, failed, or were put aside, as text."""
-        lines = [_waiting_line(node, delay) for node, delay in self._files.write_back.waiting()]
+        waiting, trouble = self._files.write_back.waiting(), self._files.write_back.trouble
+        lines = [f"halted   {len(waiting)} files wait: {trouble}"] if waiting and trouble else []
+        lines += [_waiting_line(node, delay) for node, delay in waiting]
         for record in self._journal.records("failed"):
             place = self._journal.file(record)
             if place.exists():
@@ -171,22 +170,19 @@ class FileSystem:
         since = self._listings.stale_since
         return None if since is None else self._monotonic() - since
 
-    def close(self, tell: Callable[[int, str | None], None] = lambda count, trouble: None) -> None:
+    def close(self, tell: Tell = lambda remaining: None) -> Remaining:
         """Upload what is still owed, as far as that goes, and let go of everything. No verb may follow.
 
-        ``tell`` is called every second meanwhile with how many files are owed, and what stands in the way.
+        ``tell`` is called every second meanwhile. Returns what is left for the next mount to send.
         """
         self._scout.stop()
         self._files.close()
-        self._files.write_back.drain(self._settings.leave_patience, tell)
+        remaining = self._files.write_back.drain(self._settings.leave_patience, tell)
         self._files.let_go()
-        owed = self._journal.records("owed")
-        if owed:
-            size = sum(record.size for record in owed) / 1e6
-            logger.warning("%d files (%.1f MB) have not been sent; the next mount sends them", len(owed), size)
         self._blocks.close()
         self._card.close()
         self._times.close()
+        return remaining
 
     def _list(self, folder: str, *, patience: float) -> list[Entry]:
         """A listing from the printer; the times that it leaves vague are asked for before they are first shown."""
@@ -233,13 +229,11 @@ class FileSystem:
         opened = self._opened_in(path)
         found: dict[str, Attributes] = {}
         if not paths.is_dot_path(path):
-            self._walks.entered(path)
             found = {
                 entry.name: Attributes(entry.is_dir, entry.size, entry.mtime)
                 for entry in self._listings.listing(path).values()
                 if not entry.name.startswith(".")
             }
-            self._walks.left(path)
         for name in self._overlay.names(path):
             local = self._overlay.attributes(paths.join(path, name))
             if local is not None:

@@ -114,7 +114,7 @@ class Journal:
         new = file.with_suffix(".new")
         try:
             with open(new, "w", encoding="ascii") as opened:
-                json.dump(asdict(record), opened)
+                opened.write(json.dumps(asdict(record)))
                 if durable:
                     opened.flush()
                     os.fsync(opened.fileno())

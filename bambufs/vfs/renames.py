@@ -164,11 +164,15 @@ class Renames:
             if target.is_removed or target.remote_path != target.path:
                 return False
             node.remote, node.remote_path = target.remote, path
-            target.remote, target.is_removed = None, True
-            self._files.nodes.detach(target)
             self._files.moved(node, path)
-        self._files.forgive(target)
+            self._supersede(target)
         return True
+
+    def _supersede(self, target: Node) -> None:
+        """Another node has taken the place of ``target``, and what the printer holds of it."""
+        target.remote = None
+        self._files.nodes.detach(target)
+        self._files.forgive(target)
 
     def _inherit(self, node: Node, path: str) -> None:
         """A file that was never stored replaces ``path``, which stays on the printer until then: it is now its own."""
@@ -236,11 +240,23 @@ class Renames:
         """A dot name becomes visible: upload it. When that fails, it stays what and where it was."""
         node = open_node or self._files.local_node(old)
         assert node.spool is not None
+        is_here = target is not None and target.spool is not None and not target.is_local
+        superseded = target if is_here and self._files.in_background else None
         try:
-            with self._holding([node]):
-                if target is not None:
-                    self._replace(target)
+            if target is not None and superseded is None:
+                self._replace(target)
+            with self._holding([n for n in (node, superseded) if n is not None]):
+                if superseded is not None:
+                    node.remote, node.remote_path = superseded.remote, new
+                elif self._files.in_background:
+                    self._inherit(node, new)
                 self._files.publish(node, new)
+                if superseded is not None:
+                    self._supersede(superseded)
+        except BaseException:
+            if node.is_local:
+                node.remote = None
+            raise
         finally:
             if open_node is None and node.is_local and node.spool is not None:
                 node.spool.close()

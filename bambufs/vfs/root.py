@@ -15,6 +15,7 @@ from .attributes import Attributes
 from .control import FOLDER, HANDLE_BIT, ControlFolder
 from .dropfolder import DropFolder
 from .filesystem import FileSystem, Space
+from .writeback import Remaining, Tell
 
 
 class Service(Protocol):
@@ -66,13 +67,13 @@ class Root:
         except PrinterError:
             return False
 
-    def close(self) -> None:
-        """Let go of everything; no verb may follow."""
+    def close(self, tell: Tell = lambda remaining: None) -> Remaining:
+        """Let go of everything; no verb may follow. See `FileSystem.close`."""
         if self._service is not None:
             self._service.stop()
         if self._drop is not None:
             self._drop.close()
-        self._fs.close()
+        return self._fs.close(tell)
 
     @staticmethod
     def is_live(fh: int | None) -> bool:

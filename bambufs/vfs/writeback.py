@@ -54,6 +54,22 @@ class Payer(Protocol):
         """It will not be tried again."""
 
 
+@dataclass(frozen=True)
+class Remaining:
+    """How many files are owed, with how many bytes, and why they cannot be sent at present, if so."""
+
+    files: int
+    size: int
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        number = "1 file" if self.files == 1 else f"{self.files} files"
+        return f"{number} ({self.size / 1e6:.1f} MB)"
+
+
+Tell = Callable[[Remaining], None]
+
+
 @dataclass
 class _Owed:
     """When a node is to be sent, and what stood in its way."""
@@ -87,8 +103,10 @@ class WriteBack:
                 self._thread.start()
 
     def owe(self, node: Node) -> None:
-        """``node`` owes an upload, or has changed since: send it after the quiet time."""
+        """If ``node`` owes an upload, send it after the quiet time, which begins anew."""
         with self._condition:
+            if node.debt is None:
+                return
             owed = self._owed.setdefault(node, _Owed(node, 0.0))
             owed.due = self._clock() + self._quiet
             self._condition.notify_all()
@@ -106,10 +124,10 @@ class WriteBack:
             waiting = [owed for owed in self._in_order() if owed.node is not self._running]
         return [(owed.node, max(0.0, owed.due - now)) for owed in waiting]
 
-    def drain(self, patience: float, tell: Callable[[int, str | None], None] = lambda count, trouble: None) -> None:
-        """Send everything now, and end the thread. While the printer is away, wait ``patience`` seconds for it.
+    def drain(self, patience: float, tell: Tell = lambda remaining: None) -> Remaining:
+        """Send everything now, and end the thread. While nothing can be sent, wait ``patience`` seconds for a change.
 
-        ``tell`` is called every second with how many files are owed, and what stands in the way.
+        ``tell`` is called every second. Returns what could not be sent.
         """
         with self._condition:
             self._closing = not self._owed
@@ -123,15 +141,21 @@ class WriteBack:
             with self._condition:
                 if not self._owed or self._is_late(patience):
                     break
-                count, trouble = len(self._owed), self.trouble
                 self._condition.wait(1.0)
-            tell(count, trouble)
+                remaining = self._remaining()
+            if remaining.files:
+                tell(remaining)
         with self._condition:
             self._closing = True
             self._condition.notify_all()
             thread = self._thread
         if thread is not None:
             thread.join(patience + 1.0)
+        return self._remaining()
+
+    def _remaining(self) -> Remaining:
+        nodes = [owed.node for owed in self._owed.values()]
+        return Remaining(len(nodes), sum(node.attributes.size for node in nodes), self.trouble)
 
     def _is_late(self, patience: float) -> bool:
         """Whether nothing could be sent for ``patience`` seconds."""

@@ -68,6 +68,10 @@ class MemoryPrinter:
         """Let the next ``times`` of ``verb`` fail."""
         self._failures[verb] += [error] * times
 
+    def forgive(self) -> None:
+        """Let nothing fail any more."""
+        self._failures.clear()
+
     @contextlib.contextmanager
     def gate(self, verb: str) -> Iterator[Gate]:
         """Hold up ``verb`` until the gate is released, at the latest at the end of the block."""

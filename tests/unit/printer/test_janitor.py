@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bambufs.errors import CardRefused, PrinterUnreachable
+from bambufs.errors import CardRefused, ConnectionDropped, PrinterUnreachable
 from bambufs.printer.janitor import Janitor
 from tests.support.threads import Threads
 from tests.support.waiting import wait_until
+
+BROKEN = ConnectionDropped("the connection was lost")
 
 
 class Card:
@@ -82,18 +84,25 @@ def test_path_is_tried_again_until_it_is_gone(janitor: Janitor, card: Card) -> N
 def test_path_is_given_up_after_so_many_tries(
     janitor: Janitor, card: Card, caplog: pytest.LogCaptureFixture
 ) -> None:
-    card.failures = 100
+    card.failures, card.error = 100, BROKEN
     remove(janitor, card, "/x.part")
     wait_until(lambda: caplog.records, "it to be given up")
     assert len(card.asked) == 3
 
 
 def test_path_given_up_is_named_in_the_log(janitor: Janitor, card: Card, caplog: pytest.LogCaptureFixture) -> None:
-    card.failures = 100
+    card.failures, card.error = 100, BROKEN
     with caplog.at_level(logging.WARNING):
         remove(janitor, card, "/x.part")
         wait_until(lambda: caplog.records, "it to be given up")
     assert "/x.part" in caplog.text
+
+
+def test_printer_that_is_away_is_waited_for(janitor: Janitor, card: Card, caplog: pytest.LogCaptureFixture) -> None:
+    card.failures = 10
+    remove(janitor, card, "/x.part")
+    wait_until(lambda: len(card.asked) == 11, "it to be deleted in the end")
+    assert caplog.text == ""
 
 
 def test_failing_path_does_not_hold_up_the_others(janitor: Janitor, card: Card) -> None:

@@ -1,1 +1,0 @@
-"""Every awkward way of a real printer, met through a mount."""
