@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..printer.request import BED_TYPES
-from . import mount, parser_home, simulate, trust, unmount
+from . import mount, parser_home, parser_jobs, simulate, trust, unmount
 from .parsing import CONNECTION_OPTIONS, Commands, Parser, add_connection, add_printer, add_settings, later, show_help
 
 _OVERVIEW = """\
@@ -42,6 +42,7 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     _add_unmount(commands)
     _add_print(commands)
     _add_status(commands)
+    parser_jobs.add_jobs(commands)
     _add_trust(commands)
     parser_home.add_config(commands)
     parser_home.add_discover(commands)
