@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     def work(ready: Callable[[], None]) -> int:
         os.umask(0o077)
+        daemon.allow_many_files()
         file = options.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
         log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
         names = (str(place), str(given.absolute()))

@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -84,6 +85,13 @@ def _unmount(place: Path, *, lazily: bool) -> subprocess.CompletedProcess[str]:
     else:
         command = ["umount", *(["-l"] if lazily else []), str(place)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes: each file that is open, or owed to the printer, counts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def notify(state: str) -> None:

@@ -282,3 +282,12 @@ def test_nobody_is_told_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None
 def test_systemd_that_is_gone_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     daemon.notify("READY=1")
+
+
+def test_as_many_files_as_possible_may_be_open() -> None:
+    script = (
+        "import resource as r; from bambufs.mount import daemon; r.setrlimit(r.RLIMIT_NOFILE, (64, 4000));"
+        "daemon.allow_many_files(); print(r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "(4000, 4000)\n"
