@@ -66,6 +66,12 @@ class ConnectionDropped(PrinterError):
     away = True
 
 
+class DataRefused(ConnectionDropped):
+    """The printer talks to us and gives us no data connection: another program has the only one, or it was too slow."""
+
+    number = errno.EBUSY
+
+
 class LoginRefused(PrinterError):
     """The access code is wrong."""
 

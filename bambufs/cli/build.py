@@ -43,6 +43,7 @@ def open_filesystem(
         cache_size=config.cache_size,
         read_only=config.read_only,
         write_back=config.write_back,
+        looks_ahead=not config.careful,
     )
     check, ftps = certificate_check(config), DoorHealth()
     filesystem = FileSystem(open_card(config, timeouts, check=check, health=ftps), settings)

@@ -95,6 +95,12 @@ class SessionPool(Generic[SessionT]):
         return bool(self._queue)
 
     @property
+    def spare(self) -> int:
+        """How many sessions could be lent at once, with nobody waiting: for work that nobody has asked for yet."""
+        with self._condition:
+            return 0 if self.breaker.is_open else max(0, self._limit - self._lent - len(self._queue))
+
+    @property
     def _limit(self) -> int:
         """How many sessions there may be just now."""
         limit = max(1, min(self._asked_limit, self._allowed))

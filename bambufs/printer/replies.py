@@ -18,6 +18,7 @@ from ..errors import (
     CardRefused,
     CertificateRefused,
     ConnectionDropped,
+    DataRefused,
     LoginRefused,
     NotSupported,
     PrinterBusy,
@@ -28,6 +29,10 @@ from ..errors import (
 )
 
 _FULL = "the printer's card is full; delete something (old timelapses are often the biggest) and copy again"
+_NO_DATA = (
+    "the printer gives no connection for data; another program (Bambu Studio, Home Assistant, another mount) uses it. "
+    "Close that and try again"
+)
 _CODE = (
     "check it on the printer's screen (Settings, LAN only mode). It changes when that mode is switched; then give "
     "bambufs the new one and mount again"
@@ -122,7 +127,9 @@ def _of_reply(whole: str, path: str | None, storing: bool) -> PrinterError:
         return LoginRefused(f"the printer refuses the access code; {_CODE}", path)
     if code in ("452", "552") or (storing and code == "451"):
         return CardFull(_FULL, path)
-    if code in ("421", "425", "426", "522"):
+    if code == "425":
+        return DataRefused(_NO_DATA, path)
+    if code in ("421", "426", "522"):
         return ConnectionDropped(f"the printer broke off the transfer ({reply}); try again", path)
     if code in ("500", "501", "502", "504"):
         return NotSupported("this printer does not know how to do that", path, reply)

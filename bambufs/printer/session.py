@@ -134,10 +134,21 @@ class FtpsSession:
 
     @classmethod
     def open(cls, target: Target, timeouts: Timeouts) -> FtpsSession:
-        """Connect, check the certificate, log in.
+        """Connect, check the certificate, log in; the first time finding out whether commands may go together.
 
         Raises `PrinterUnreachable`, `PrinterBusy`, `PrinterTimeout`, `LoginRefused`, `CertificateRefused`.
         """
+        session = cls._open(target, timeouts, pipelines=target.manners.pipelines)
+        if session is None:
+            session = cls._open(target, timeouts, pipelines=False)
+            assert session is not None
+            logger.info("%s: answers no commands that are sent together; they go one by one from now on", target.host)
+            target.manners.pipelines = False
+        return session
+
+    @classmethod
+    def _open(cls, target: Target, timeouts: Timeouts, *, pipelines: bool) -> FtpsSession | None:
+        """One try; None when it fails at commands that were sent together."""
         ftp = ImplicitFtps(target.context, target.server_name or target.host, timeouts.greet)
         ftp.host, ftp.port = target.host, target.port
         try:
@@ -149,16 +160,14 @@ class FtpsSession:
                 ftp.welcome = ftp.getresp()
                 ftp.login(USER, target.access_code, secure=False)
                 family = family_of(ftp.welcome)
-                ftp.pipelines = family.pipelines and target.manners.pipelines
+                ftp.pipelines = family.pipelines and pipelines
                 understood = _set_up(ftp)
         except BaseException:
             ftp.close()
             raise
         if not understood:
-            logger.info("%s: commands sent together are not answered; they go one by one from now on", target.host)
-            target.manners.pipelines = False
             ftp.close()
-            return cls.open(target, timeouts)
+            return None
         ftp.patience = timeouts.reply
         logger.debug("%s: logged in (%s)", target.host, ftp.welcome.strip())
         return cls(ftp, timeouts, family)

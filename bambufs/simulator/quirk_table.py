@@ -74,6 +74,9 @@ _QUIRKS = (
     Quirk("require_reuse", 3, True, False,
           "A data connection that does not resume the control connection's TLS session gets 522, "
           "and the control connection is closed.", "tobiasbischoff/bambu-cli#2"),
+    Quirk("lost_session", 3, False, False,
+          "The printer has forgotten the session that a data connection resumes, which ends as if it resumed none.",
+          _VSFTPD, event=True),
     Quirk("max_clients", 6, 0, 1, "How many control connections are served at once; 0 is no limit.",
           "maziggy/bambuddy#972"),
     Quirk("over_limit", 7, "421", "hang",
@@ -115,6 +118,8 @@ _QUIRKS = (
           "maziggy/bambuddy#1401"),
     Quirk("any_end_is_226", 11, False, True,
           "However the data connection of a STOR ends, the file counts as complete (226).", _LOBO),
+    Quirk("short_stor", 11, 0, 0, "Only this many bytes of a STOR reach the card, with 226; 0 is never.", _LOBO,
+          event=True),
     Quirk("late_226", 10, 0.0, 0.0, "Seconds between the last byte of a STOR and its 226.",
           "maziggy/bambuddy#645", event=True),
     Quirk("short_retr", 12, 0, 0, "RETR ends after this many bytes, with 226; 0 is never.",

@@ -78,6 +78,8 @@ def _open_channel(session: Session, opening: str) -> Channel | None:
     try:
         if not _is_clear(session):
             channel.secure(session.context, require_reuse=session.quirks.flag("require_reuse"))
+            if session.quirks.take("lost_session"):
+                raise NotResumed
     except NotResumed:
         channel.say_goodbye_one_way()
         _close_channel(session, channel)
@@ -274,6 +276,8 @@ def _path_to_store(session: Session, argument: str) -> str:
 
 def _receive_file(session: Session, descriptor: int, path: str) -> None:
     write = _writer(descriptor, session.card.room())
+    if lost_after := int(session.quirks.take("short_stor")):
+        write = _forgetful(write, lost_after)
     channel = _open_channel(session, "Ok to send data.")
     if channel is None:
         return
@@ -324,6 +328,17 @@ def _writer(descriptor: int, room: int | None) -> Callable[[memoryview], None]:
             raise OSError(errno.ENOSPC, "the card is full")
 
     return write
+
+
+def _forgetful(write: Callable[[memoryview], None], most: int) -> Callable[[memoryview], None]:
+    left = most
+
+    def write_some(block: memoryview) -> None:
+        nonlocal left
+        write(block[:left])
+        left -= min(left, len(block))
+
+    return write_some
 
 
 VERBS: dict[str, Handler] = {

@@ -36,6 +36,7 @@ from .spool import Content
 from .times import TimeStore
 from .transfers import Transfers
 from .uploads import Uploads
+from .walks import Walks
 from .writeback import Remaining, Tell
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Settings:
     """After how much quiet a file is sent in the background; None sends it while its close waits."""
     leave_patience: float = 30.0
     """How long to wait at the end for a printer that is away."""
+    looks_ahead: bool = True
+    """Whether listings are fetched before they are asked for."""
 
 
 class Space(NamedTuple):
@@ -114,6 +117,7 @@ class FileSystem:
         if owed:
             logger.info("%d files of the last mount are still to be sent to the printer", owed)
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
+        self._walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
         self._warned_root = threading.Event()
 
     def connect(self) -> None:
@@ -229,11 +233,13 @@ class FileSystem:
         opened = self._opened_in(path)
         found: dict[str, Attributes] = {}
         if not paths.is_dot_path(path):
+            self._walks.entered(path)
             found = {
                 entry.name: Attributes(entry.is_dir, entry.size, entry.mtime)
                 for entry in self._listings.listing(path).values()
                 if not entry.name.startswith(".")
             }
+            self._walks.left(path)
         for name in self._overlay.names(path):
             local = self._overlay.attributes(paths.join(path, name))
             if local is not None:

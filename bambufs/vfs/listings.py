@@ -123,6 +123,12 @@ class ListingCache:
             cached = self._cache.get(folder)
             return cached.entries if cached is not None else {}
 
+    def is_at_hand(self, folder: str) -> bool:
+        """Whether ``folder`` needs no asking just now: its listing is fresh, or on its way."""
+        with self._condition:
+            cached = self._cache.get(folder)
+            return folder in self._flights or (cached is not None and self._clock() < cached.fresh_until)
+
     # --- own changes ------------------------------------------------------------------------------
 
     def apply(self, path: str, entry: Entry | None) -> None:

@@ -57,10 +57,11 @@ def mount(server: Vsftpd, site: Site, binding: str) -> Iterator[Mounted]:
 
 def test_names_on_the_printer_are_shown_read_renamed_and_deleted(server: Vsftpd, mount: Mounted) -> None:
     for name in NAMES + NOT_TO_BE_MADE:
+        write(at(server.root / name.hex(), name), b"content")
+    for name in NAMES + NOT_TO_BE_MADE:
         theirs, mine, new = server.root / name.hex(), mount.path / name.hex(), b"new " + name + b".txt"
         if name in NOT_TO_BE_MADE:
             new = b"new"
-        write(at(theirs, name), b"content")
 
         assert names(mine) == [name]
         assert content(at(mine, name)) == b"content"

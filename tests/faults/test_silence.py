@@ -37,7 +37,7 @@ NEW = os.O_WRONLY | os.O_CREAT
 @pytest.fixture
 def lively(server: Vsftpd) -> Vsftpd:
     """A vsftpd with some files on its card."""
-    for name in ("seen/a.3mf", "seen/b.3mf", "seen/c.3mf", "unseen/d.3mf", "seen/old.3mf"):
+    for name in ("seen/a.3mf", "seen/b.3mf", "seen/c.3mf", "never/d.3mf", "seen/old.3mf"):
         (server.root / name).parent.mkdir(exist_ok=True)
         (server.root / name).write_bytes(b"content of " + name.encode())
     return server
@@ -98,8 +98,8 @@ def _append(files: Root, path: str) -> None:
 
 
 VERBS: dict[str, Callable[[Root], object]] = {
-    "list": lambda files: files.readdir("/unseen"),
-    "stat": lambda files: files.getattr("/unseen/d.3mf"),
+    "list": lambda files: files.readdir("/never"),
+    "stat": lambda files: files.getattr("/never/d.3mf"),
     "read": lambda files: _read(files, "/seen/a.3mf"),
     "store": lambda files: _store(files, "/seen/new.3mf"),
     "append": lambda files: _append(files, "/seen/a.3mf"),
@@ -107,7 +107,7 @@ VERBS: dict[str, Callable[[Root], object]] = {
     "rename": lambda files: files.rename("/seen/b.3mf", "/seen/moved.3mf"),
     "unlink": lambda files: files.unlink("/seen/c.3mf"),
     "mkdir": lambda files: files.mkdir("/seen/made"),
-    "rmdir": lambda files: files.rmdir("/unseen"),
+    "rmdir": lambda files: files.rmdir("/never"),
     "set a time": lambda files: files.utimens("/seen/a.3mf", 1_700_000_000),
 }
 
@@ -133,7 +133,7 @@ def test_a_verb_ends_in_time(files: Root, lively: Vsftpd, verb: Callable[[Root],
 
 def _works(files: Root) -> bool:
     try:
-        return [name for name, _ in files.readdir("/unseen")] == ["d.3mf"]
+        return [name for name, _ in files.readdir("/never")] == ["d.3mf"]
     except OSError:
         return False
 
@@ -149,7 +149,7 @@ def test_what_was_listed_is_shown_while_the_printer_does_not_answer(files: Root,
 
 def _commands(point: Path, source: Path) -> list[Program]:
     return [
-        Program("ls", point / "unseen"),
+        Program("ls", point / "never"),
         Program("cat", point / "seen/a.3mf"),
         Program("cp", source, point / "seen/new.3mf"),
         Program("cp", source, point / "seen/old.3mf"),
@@ -176,7 +176,7 @@ def test_programs_on_a_mount_end_in_time_and_work_again(
                 _assert_told(program.wait(3 * DEADLINE))
             assert "a.3mf" in succeed("ls", mount.path / "seen")  # as it was
 
-        wait_until(lambda: run("ls", mount.path / "unseen").code == 0, "the mount to work again", seconds=BACK)
+        wait_until(lambda: run("ls", mount.path / "never").code == 0, "the mount to work again", seconds=BACK)
         assert succeed("cat", mount.path / "seen/a.3mf") == "content of seen/a.3mf"
         succeed("cp", source, mount.path / "seen/after.3mf")
         assert (lively.root / "seen/after.3mf").read_bytes() == source.read_bytes()
@@ -239,4 +239,4 @@ def test_programs_end_within_the_usual_time_outs(lively: Vsftpd, site: Site, bin
         with frozen(lively):
             for program in _commands(mount.path, make_file("new.3mf", 300_000)):
                 _assert_told(program.wait(60))
-        wait_until(lambda: run("ls", mount.path / "unseen").code == 0, "the mount to work again", seconds=BACK)
+        wait_until(lambda: run("ls", mount.path / "never").code == 0, "the mount to work again", seconds=BACK)

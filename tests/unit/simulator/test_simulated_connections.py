@@ -149,6 +149,18 @@ def test_the_session_of_another_control_connection_does_not_count(start: Start, 
     assert client.getmultiline().startswith("522 ")
 
 
+def test_a_session_can_be_forgotten(start: Start, connect: Connect) -> None:
+    printer = start()
+    printer.quirks.once("lost_session", True)
+    client = connect(printer)
+
+    with pytest.raises(ftplib.error_perm, match="522"):
+        client.lines()
+    with pytest.raises((EOFError, OSError)):
+        client.answer("NOOP")
+    assert connect(printer).lines() == []
+
+
 def test_esp32_asks_for_no_session(start: Start, connect: Connect) -> None:
     assert connect(start("p1s"), reuse=False).lines() == []
 
@@ -295,6 +307,18 @@ def test_esp32_takes_any_end_for_the_end_of_the_file(how: str, start: Start, con
     close_data(connection, "bare")
 
     assert client.getmultiline().startswith("226")
+
+
+@BOTH
+def test_a_store_may_lose_its_end_and_get_226(model: str, start: Start, connect: Connect) -> None:
+    printer = start(model)
+    client = connect(printer)
+    printer.quirks.once("short_stor", 1234)
+
+    assert client.store("/a.bin", BIG).startswith("226")
+    assert (printer.card / "a.bin").stat().st_size == 1234
+    assert client.store("/a.bin", BIG).startswith("226")
+    assert (printer.card / "a.bin").stat().st_size == len(BIG)
 
 
 # -- row 10: a late 226

@@ -1,0 +1,1 @@
+"""Every awkward way of a real printer, met through a mount."""
