@@ -88,21 +88,33 @@ def _mounted(printer: Printer, place: Path, cache: Path) -> Iterator[None]:
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        printer.rate = None  # what is being sent arrives at once, so that nobody has to wait for the end
+        _end(process, place)
+
+
+def _end(process: subprocess.Popen[bytes], place: Path) -> None:
+    """End the mount, with force if need be, and take it away."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if os.path.ismount(place) or not os.path.exists(place):
+        subprocess.run([shutil.which("fusermount3") or "fusermount", "-u", "-z", place], check=False)
 
 
 def _introduce(printer: Printer, place: Path, model: str) -> None:
     print(f"A simulated {model.upper()} is mounted on {place}")
     print(f"(its files on this computer's disk: {printer.card}).\n")
+    if printer.rate is not None:
+        print(f"Like a real one it takes {printer.rate / 1000:.0f} kB a second, over one connection: a file of 20 MB")
+        print(f"takes {20e6 / printer.rate / 60:.0f} minutes. Meanwhile its folders can be listed.\n")
     print("In another terminal, try for example:")
     print(f"  ls -l {place} {place}/cache")
     print(f"  unzip -l {place}/cache/*.3mf")
     print(f"  cp /etc/services {place}/model/services.txt && ls -l {printer.card}/model")
+    print(f"  watch cat {place}/.bambufs/transfers    # how far a copy is")
     print(f"  rsync -a {place}/cache/ {place}/model/backup/")
     print(f"  echo {_TO_PRINT} > {place}/.bambufs/print && cat {place}/.bambufs/print")
     print(f"  cat {place}/.bambufs/status.json")
