@@ -47,6 +47,7 @@ types: $(VENV)/.test
 bench: $(VENV)/.test device
 	@.ci/packages bench
 	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.throughput
 
 deps: $(VENV)/.test device
 
