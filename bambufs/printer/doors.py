@@ -55,7 +55,8 @@ def open_card(
         check_certificate=check or certificate_check(config),
         manners=Manners(pipelines=not config.careful),
     )
-    pool = SessionPool(lambda: FtpsSession.open(target, timeouts or Timeouts()), limit=config.max_sessions)
+    times = timeouts or Timeouts()
+    pool = SessionPool(lambda: FtpsSession.open(target, times), limit=config.max_sessions, probe_every=times.probe)
     pool.breaker.watcher = health.note
     return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"))
 

@@ -27,6 +27,8 @@ class Family:
     """Whether the session is of use after a download was cut short. ESP32 printers reset their server."""
     lists_hidden: bool
     """Whether ``LIST -a`` shows dot files (vsFTPd); ESP32 printers read ``-a`` as a name."""
+    ends_listings: bool
+    """Whether a listing ends with TLS's close_notify, so that one without it was cut short. Not known of ESP32s."""
     pipelines: bool
     """Whether commands without data may be sent many at once. ESP32 printers read one command per receive."""
     most_queued: int | None
@@ -34,6 +36,10 @@ class Family:
     pace; None leaves it to the system. A P1 takes 70 KB a second (greghesp/ha-bambulab#859)."""
     longest_path: int | None
     """Bytes a path may have; the ESP32 server's buffer is believed to be 128 bytes."""
+
+    def may_have_listed(self, listing: bytes) -> bool:
+        """Whether a ``listing`` that ends without TLS's close_notify may be whole, or was cut short for certain."""
+        return not self.ends_listings and (not listing or listing.endswith(b"\n"))
 
 
 VSFTPD = Family(
@@ -43,6 +49,7 @@ VSFTPD = Family(
     renames_over=True,
     survives_abort=True,
     lists_hidden=True,
+    ends_listings=True,
     pipelines=True,
     most_queued=None,
     longest_path=None,
@@ -54,6 +61,7 @@ ESP32 = Family(
     renames_over=False,
     survives_abort=False,
     lists_hidden=False,
+    ends_listings=False,
     pipelines=False,
     most_queued=64 * 1024,
     longest_path=110,

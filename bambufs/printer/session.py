@@ -22,7 +22,7 @@ from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
 from .outflow import Outflow
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, give_up_after, patiently, receive_all
+from .wire import ImplicitFtps, check_reply, connect, give_up_after, patiently, receive, receive_all
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class Timeouts:
     """For a whole listing, however steadily it trickles in."""
     final_reply: float = 90.0
     """For the reply after an upload. An H2D takes 30 s and more (maziggy/bambuddy#645)."""
+    probe: float = 3.0
+    """Between two looks for a printer that is away."""
 
 
 @dataclass
@@ -101,7 +103,7 @@ class Download:
         Raises `PrinterTimeout` when nothing came for the stall time-out, `ConnectionDropped`, `Interrupted`.
         """
         with translating(self._path):
-            return patiently(self._data.recv, self._stall, size)
+            return receive(self._data, self._stall, size)
 
     def abandon(self) -> None:
         """Close the data connection and nothing more; the session must be closed after it."""
@@ -231,7 +233,13 @@ class FtpsSession:
         with translating(folder):
             command = "LIST -a" if hidden and self.family.lists_hidden else "LIST"
             with self._ftp.transfer(command, folder=folder, ahead=True) as data:
-                text = receive_all(data, stall=self._timeouts.stall, seconds=self._timeouts.listing, most=_MAX_LISTING)
+                text = receive_all(
+                    data,
+                    stall=self._timeouts.stall,
+                    seconds=self._timeouts.listing,
+                    most=_MAX_LISTING,
+                    may_end=self.family.may_have_listed,
+                )
             if text is None:
                 raise PrinterError(_ENDLESS_LISTING, folder)
             self.final_reply()

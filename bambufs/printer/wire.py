@@ -59,19 +59,42 @@ def _check_time(deadline: float) -> None:
         raise TimeoutError("timed out")
 
 
-def receive_all(connection: socket.socket, *, stall: float, seconds: float, most: int) -> bytes | None:
+def receive(connection: socket.socket, stall: float, size: int) -> bytes:
+    """The next bytes, at most ``size``; empty at the end of the stream, also one without TLS's close_notify.
+
+    Raises `TimeoutError` when nothing came for ``stall`` seconds, `Interrupted` and what receiving raises.
+    """
+    try:
+        return patiently(connection.recv, stall, size)
+    except ssl.SSLEOFError:
+        return b""
+
+
+def receive_all(
+    connection: socket.socket,
+    *,
+    stall: float,
+    seconds: float,
+    most: int,
+    may_end: Callable[[bytes], bool] = lambda received: True,
+) -> bytes | None:
     """Everything until the end of the stream; None when that is more than ``most`` bytes.
 
-    Raises `TimeoutError` when nothing comes for ``stall`` seconds or the end has not come after ``seconds``,
+    Without TLS's close_notify the end is one only if ``may_end`` says so of what has come; else `ssl.SSLEOFError` is
+    raised. Raises `TimeoutError` when nothing comes for ``stall`` seconds or the end has not come after ``seconds``,
     `Interrupted` and what receiving raises.
     """
     deadline = time.monotonic() + seconds
     received = bytearray()
-    while block := patiently(connection.recv, stall, 64 * 1024):
-        received += block
-        if len(received) > most:
-            return None
-        _check_time(deadline)
+    try:
+        while block := patiently(connection.recv, stall, 64 * 1024):
+            received += block
+            if len(received) > most:
+                return None
+            _check_time(deadline)
+    except ssl.SSLEOFError:
+        if not may_end(bytes(received)):
+            raise
     return bytes(received)
 
 
@@ -167,7 +190,11 @@ class ImplicitFtps(ftplib.FTP_TLS):
     def _wrapped(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
         raw.getpeername()  # `ssl` would lose a socket whose other end has gone
         return self.context.wrap_socket(
-            raw, server_hostname=self._server_name, session=session, do_handshake_on_connect=False
+            raw,
+            server_hostname=self._server_name,
+            session=session,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=session is None,  # see `receive`
         )
 
     def _handshake(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:

@@ -76,6 +76,7 @@ class _Trigger:
     fault: Fault
     is_data: bool
     to_printer: bool
+    hits_control: bool
     left: int = 0
     condition: Callable[[], bool] | None = None
     struck: threading.Event = field(default_factory=threading.Event)
@@ -111,21 +112,26 @@ class FaultProxy:
         """Let ``fault`` happen now to all connections of the kinds named."""
         self._order(lambda: self._strike_all(fault, data=data, control=control))
 
-    def strike_after(self, count: int, fault: Fault, *, data: bool, to_printer: bool) -> threading.Event:
+    def strike_after(
+        self, count: int, fault: Fault, *, data: bool, to_printer: bool, control: bool = True
+    ) -> threading.Event:
         """Let ``fault`` happen once ``count`` more bytes went through connections of that kind; returns what is set
-        when it has. The byte after them does not arrive."""
-        trigger = _Trigger(fault, data, to_printer, left=count)
+        when it has. The byte after them does not arrive. It hits control connections unless ``control`` is false."""
+        trigger = _Trigger(fault, data, to_printer, control, left=count)
         self._order(lambda: self._triggers.append(trigger))
         return trigger.struck
 
     def strike_when(self, condition: Callable[[], bool], fault: Fault) -> threading.Event:
         """Let ``fault`` happen instead of the next reply of the printer that comes while ``condition()``."""
-        trigger = _Trigger(fault, is_data=False, to_printer=False, condition=condition)
+        trigger = _Trigger(fault, is_data=False, to_printer=False, hits_control=True, condition=condition)
         self._order(lambda: self._triggers.append(trigger))
         return trigger.struck
 
     def mend(self) -> None:
-        """All goes through again. What stalled goes on; what was swallowed is reset, as by a printer that was off."""
+        """All goes through again, and no fault waits for its moment any more.
+
+        What stalled goes on; what was swallowed is reset, as by a printer that was off.
+        """
         self._order(self._mend)
 
     def close(self) -> None:
@@ -141,7 +147,7 @@ class FaultProxy:
         done: Future[None] = Future()
         with self._lock:
             self._orders.append((act, done))
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # it is full, or everything has ended meanwhile
             self._wake.send(b"x")
         done.result(10)
 
@@ -269,7 +275,7 @@ class FaultProxy:
             del to.out[: to.sock.send(to.out)]
         if trigger.fault is Fault.STALL:
             to.out += block[trigger.left :]
-        self._strike_all(trigger.fault, data=True, control=True)
+        self._strike_all(trigger.fault, data=True, control=trigger.hits_control)
         trigger.struck.set()
 
     def _due(self, link: _Link, to: _End, count: int) -> _Trigger | None:
@@ -326,6 +332,7 @@ class FaultProxy:
             self._fillers.append(filler)
 
     def _mend(self) -> None:
+        self._triggers.clear()
         for link in list(self._links):
             link.is_stalled = False
             if link.is_swallowed:
