@@ -22,7 +22,7 @@ from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
 from .outflow import Outflow
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, give_up_after, patiently, receive, receive_all
+from .wire import ImplicitFtps, check_reply, connect, give_up_after, receive, receive_all
 
 logger = logging.getLogger(__name__)
 
