@@ -27,6 +27,7 @@ ALLOWED = {
     "doctor": GROUND | {"printer", "mount"},
     "api": GROUND | {"printer", "vfs"},
     "fsspec": {"errors", "api"},
+    "thumbnailer": {"errors", "printer"},
     "cli": GROUND | {"printer", "vfs", "mount", "api", "doctor", "simulator"},
     "simulator": set(),
     "__main__": {"cli"},

@@ -102,7 +102,7 @@ class ThreeMF:
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
         self._watched = _Watched(file)
-        self._zip = self._open(file)
+        self._zip = self._open()
         self._members = self._index()
         self._info: SliceInfo | None = None
 
@@ -143,10 +143,13 @@ class ThreeMF:
         with self._translated(), self._zip.open(self._members[_MODEL]) as stream:
             return parse_title(stream.read(_MAX_TITLE))
 
-    def thumbnail(self, plate: Plate) -> bytes | None:
-        """The plate's picture (PNG), or None if the file holds none. Reads one more member."""
+    def thumbnail(self, plate: Plate, *, small: bool = False) -> bytes | None:
+        """The plate's picture (PNG), or None if the file holds none; ``small`` prefers the one of 128 pixels.
+
+        Reads one more member.
+        """
         names = (f"Metadata/plate_{plate.number}.png", f"Metadata/plate_{plate.number}_small.png")
-        name = next((n for n in names if n in self._members), None)
+        name = next((n for n in (reversed(names) if small else names) if n in self._members), None)
         return self._read(name, _MAX_PICTURE) if name else None
 
     # -- may it be printed? ----------------------------------------------------------------------
@@ -178,6 +181,7 @@ class ThreeMF:
         """
         if not plate.has_gcode:
             raise self._invalid(f"Plate {plate.number} has not been sliced. " + _SLICE)
+        self._refuse_other_formats()
         expected, found = self._noted_md5(plate), self._gcode_md5(plate)
         if expected and expected != found:
             raise self._invalid(
@@ -233,15 +237,19 @@ class ThreeMF:
 
     # -- opening ---------------------------------------------------------------------------------
 
-    def _open(self, file: BinaryIO) -> zipfile.ZipFile:
-        self._refuse_other_formats(file)
-        with self._translated(truncated=True):
-            stream: IO[bytes] = self._watched  # type: ignore[assignment]  # read, seek and tell are all it takes
-            return zipfile.ZipFile(stream)
+    def _open(self) -> zipfile.ZipFile:
+        stream: IO[bytes] = self._watched  # type: ignore[assignment]  # read, seek and tell are all it takes
+        try:
+            with self._translated(truncated=True):
+                return zipfile.ZipFile(stream)
+        except InvalidJob:
+            # Only now: the head of a file on a printer costs a fetch of its own.
+            self._refuse_other_formats()
+            raise
 
-    def _refuse_other_formats(self, file: BinaryIO) -> None:
-        size = file.seek(0, 2)
-        file.seek(0)
+    def _refuse_other_formats(self) -> None:
+        size = self._watched.seek(0, 2)
+        self._watched.seek(0)
         head = self._watched.read(4)
         if size == 0:
             raise self._invalid("The file is empty. " + _AGAIN)
