@@ -24,7 +24,8 @@ from .leftovers import Leftovers
 from .listing import parse_list
 from .parts import Move, gone, is_junk
 from .pool import SessionPool
-from .session import Download, FtpsSession
+from .reading import Reading
+from .session import FtpsSession
 from .upload import Upload
 
 logger = logging.getLogger(__name__)
@@ -38,28 +39,11 @@ BULK_PATIENCE = 900.0
 _MAX_ODD_LINES = 200
 _MAX_ODD_TEXT = 200
 
+_MOST_RENAME_REFUSALS = 2
+"""Uploads whose renaming was refused, one after the other, before none is tried any more."""
+
 _PIPELINED = 100
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
-
-class Reading:
-    """The content of one file on its way here, checked for its length."""
-
-    def __init__(self, download: Download, path: str, length: int) -> None:
-        self._download, self._path, self.left = download, path, length
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most ``size``; empty once the expected length has come.
-
-        Raises `ConnectionDropped` when the printer ends early (it does so without an error,
-        maziggy/bambuddy#2704), `PrinterTimeout` when it stalls.
-        """
-        if self.left <= 0:
-            return b""
-        block = self._download.read(min(size, self.left))
-        if not block:
-            raise ConnectionDropped(f"the printer ended the file {self.left} bytes early; try again", self._path)
-        self.left -= len(block)
-        return block
 
 
 class Card:
@@ -81,6 +65,7 @@ class Card:
         self._family: Family | None = None
         self._sets_time: bool | None = None
         self._has_rest = True
+        self._rename_refusals = 0
         self._odd_lines: set[str] = set()
         self._janitor = Janitor(pool.retire)
 
@@ -255,8 +240,7 @@ class Card:
     def _carry_out(self, upload: Upload) -> None:
         try:
             with self._lend(bulk=True, patience=BULK_PATIENCE) as session:
-                upload.send(session)
-                upload.publish(session, self._try_set_time)
+                self._put(upload, session)
         except (ConnectionDropped, PrinterTimeout) as lost:
             logger.warning("%s: %s; looking at what arrived", upload.path, lost.message)
             arrived = self._arrived(upload, lost)
@@ -264,9 +248,19 @@ class Card:
                 if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
                     upload.move.finish(session)  # it was lost after the renaming had taken effect
                     return
-                if arrived != upload.size:
-                    upload.send(session)
-                upload.publish(session, self._try_set_time)
+                self._put(upload, session, is_there=arrived == upload.size)
+
+    def _put(self, upload: Upload, session: FtpsSession, *, is_there: bool = False) -> None:
+        """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed."""
+        if self._rename_refusals < _MOST_RENAME_REFUSALS:
+            if not is_there:
+                upload.send(session)
+            if upload.publish(session, self._try_set_time):
+                self._rename_refusals = 0
+                return
+            self._rename_refusals += 1
+            logger.warning("this printer does not rename: a file is lost when the upload that replaces it breaks off")
+        upload.send_in_place(session, self._try_set_time)
 
     def _arrived(self, upload: Upload, lost: PrinterError) -> int | None:
         """The size of the part file, None without one; when that cannot be asked, what was ``lost`` counts."""
@@ -287,7 +281,7 @@ class Card:
             if upload.move is not None:
                 upload.move.undo(session)
             with suppress(CardRefused):
-                session.delete(upload.part)
+                session.delete(upload.path if upload.is_half_there else upload.part)
         self._leftovers.strike_out(upload.part)
 
     def tidy_up(self) -> None:
@@ -325,13 +319,19 @@ class Card:
     def rename(self, old: str, new: str) -> None:
         """Rename a file or folder; a file at ``new`` is replaced (at once where the printer can, else deleted first).
 
-        Raises `FileNotFoundError`, `InvalidName`, `CardRefused`.
+        Raises `FileNotFoundError`, `InvalidName`, `CardRefused`; where the printer renames nothing an `OSError` with
+        EXDEV, upon which `mv` and its like copy.
         """
-
         change = Move(old, new)
-        self._settle(
-            lambda: self._simply(change.run), lambda: self._find(old) is None and self._find(new) is not None
-        )
+        try:
+            self._settle(
+                lambda: self._simply(change.run), lambda: self._find(old) is None and self._find(new) is not None
+            )
+        except (NotSupported, FileNotFoundError) as refusal:
+            if self._find(old) is None:
+                raise gone(old) from refusal
+            message = "This printer cannot rename; copy it and delete the old one"
+            raise OSError(errno.EXDEV, message, old) from refusal
 
     def delete(self, path: str) -> None:
         """Delete a file. Raises `FileNotFoundError`, `IsADirectoryError`, `CardRefused`."""
@@ -346,6 +346,8 @@ class Card:
 
         try:
             self._settle(lambda: self._simply(lambda session: session.make_folder(path)), is_there)
+        except NotSupported:
+            raise
         except CardRefused as refusal:
             if self._find(path) is not None:
                 raise FileExistsError(errno.EEXIST, "There is something by this name already", path) from refusal
@@ -360,6 +362,8 @@ class Card:
         is_gone: Callable[[], bool] = lambda: self._find(path) is None  # noqa: E731
         try:
             self._settle(lambda: self._simply(lambda session: session.remove_folder(path)), is_gone)
+        except NotSupported:
+            raise
         except CardRefused as refusal:
             hidden = self.list(path, hidden=True)
             if not all(is_junk(entry.name) and not entry.is_dir for entry in hidden):

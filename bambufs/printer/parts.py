@@ -6,7 +6,7 @@ import errno
 import secrets
 from contextlib import suppress
 
-from ..errors import CardRefused, InvalidName
+from ..errors import CardRefused, InvalidName, NotSupported
 from . import paths
 from .session import FtpsSession
 
@@ -47,7 +47,11 @@ class Move:
         self.aside: str | None = None
 
     def run(self, session: FtpsSession) -> None:
-        """Rename; raises `FileNotFoundError` without the source, `InvalidName` when the printer refuses the name."""
+        """Rename.
+
+        Raises `FileNotFoundError` without the source, `InvalidName` when the printer refuses the name, `NotSupported`
+        when it renames nothing at all.
+        """
         if paths.folded(self.source) == paths.folded(self.target):
             self._change_case(session)
         elif not (session.family.renames_over and self.aside is None and self._renamed_over(session)):
@@ -56,6 +60,8 @@ class Move:
     def _renamed_over(self, session: FtpsSession) -> bool:
         try:
             session.rename(self.source, self.target)
+        except NotSupported:
+            raise
         except CardRefused as refusal:
             if refusal.path == self.source:
                 raise gone(self.source) from refusal
@@ -84,6 +90,8 @@ class Move:
             session.rename(self.source, self.target)
         except CardRefused as refusal:
             self.undo(session)
+            if isinstance(refusal, NotSupported):
+                raise
             if refusal.path == self.source:
                 raise gone(self.source) from refusal
             raise self._refused(refusal) from refusal

@@ -1,20 +1,26 @@
 """Upload: one file on its way to the card, whole or not at all, in steps that can be taken up again.
 
 It goes out under a part name, its size is compared, its time is set, and it is renamed. While it is under way it can
-be called off, and sent to another path than it started for.
+be called off, and sent to another path than it started for. Only where the printer cannot rename it goes out under its
+final name.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
-from ..errors import CalledOff, CardRefused, ConnectionDropped
+from ..errors import CalledOff, CardRefused, ConnectionDropped, NotSupported
 from . import paths
+from .listing import parse_list
 from .parts import Move, new_part_path
 from .session import FtpsSession
+
+SetTime = Callable[[FtpsSession, str, int], bool]
 
 
 class Upload:
@@ -39,6 +45,8 @@ class Upload:
         self._path = path
         self._move: Move | None = None
         self._is_called_off = False
+        self.is_half_there = False
+        """Whether a half file may stand under the final name, where it was sent in place."""
 
     # --- from other threads -----------------------------------------------------------------------
 
@@ -86,16 +94,33 @@ class Upload:
 
         Raises `ConnectionDropped` when it differs, `FileNotFoundError` without the folder, `CardFull`, `CardRefused`.
         """
+        self._store(session, self.part, self._progress)
+
+    def send_in_place(self, session: FtpsSession, set_time: SetTime) -> None:
+        """Store the file under its final name, compare its size and set its time; raises as `send` does."""
+        self._decide()
+
+        def progress(sent: int) -> None:
+            self.is_half_there = True
+            self._on_progress(sent)
+
+        self._store(session, self._path, progress)
+        self.is_half_there = False
+        if self.time_kept is None:
+            self.time_kept = set_time(session, self._path, self.mtime)
+
+    def _store(self, session: FtpsSession, path: str, progress: Callable[[int], None]) -> None:
         self._source.seek(0)
         self.has_begun = True
         try:
-            arrived, self.time_kept = session.store(self.part, self._source, self._progress, mtime=self.mtime)
+            arrived, self.time_kept = session.store(path, self._source, progress, mtime=self.mtime)
         except CardRefused as refusal:
             raise self._cannot_create(session, refusal) from refusal
         if arrived is None:
-            arrived = session.size(self.part)
+            arrived = _size_of(session, path)
         if arrived != self.size:
-            raise ConnectionDropped(f"only {arrived} of {self.size} bytes arrived on the printer; try again", self.path)
+            message = f"only {arrived or 0} of {self.size} bytes arrived on the printer; try again"
+            raise ConnectionDropped(message, self._path)
 
     def _progress(self, sent: int) -> None:
         self.check()
@@ -103,7 +128,7 @@ class Upload:
 
     def _cannot_create(self, session: FtpsSession, refusal: CardRefused) -> OSError:
         """Why the printer creates no file: the folder is missing, or the card is out, read-only or full."""
-        folder = paths.parent(self.part)
+        folder = paths.parent(self._path)
         try:
             session.list(folder)
         except CardRefused:
@@ -111,12 +136,41 @@ class Upload:
         message = f"the printer takes no new file here ({refusal.reply}); is its card in, writable and not full?"
         return CardRefused(message, folder, refusal.reply)
 
-    def publish(self, session: FtpsSession, set_time: Callable[[FtpsSession, str, int], bool]) -> None:
-        """Set the part file's time, unless it is set already, and rename it over the path."""
+    def publish(self, session: FtpsSession, set_time: SetTime) -> bool:
+        """Set the part file's time, unless it is set already, and rename it over the path.
+
+        Returns False, without the part file, when the printer renames nothing: some firmwares refuse RNFR
+        (ClusterM/open-bambu-networking).
+        """
         if self.time_kept is None:
             self.time_kept = set_time(session, self.part, self.mtime)
+        move = self._decide()
+        try:
+            move.run(session)
+        except (NotSupported, FileNotFoundError) as refusal:
+            if not isinstance(refusal, NotSupported) and _size_of(session, self.part) is None:
+                raise
+            with suppress(CardRefused):
+                session.delete(self.part)
+            return False
+        return True
+
+    def _decide(self) -> Move:
+        """From now on it can neither be called off nor sent elsewhere. Raises `CalledOff`."""
         with self._lock:
             self.check()
             if self._move is None:
                 self._move = Move(self.part, self._path)
-        self._move.run(session)
+            return self._move
+
+
+def _size_of(session: FtpsSession, path: str) -> int | None:
+    """The size of a file in bytes, by its listing where the printer does not know SIZE; None without the file."""
+    try:
+        return session.size(path)
+    except NotSupported:
+        folder, name = paths.split(path)
+        entries = parse_list(session.list(folder, hidden=True), time.time())
+        return next((entry.size for entry in entries if entry.name == name), None)
+    except CardRefused:
+        return None

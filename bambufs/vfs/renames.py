@@ -95,8 +95,7 @@ class Renames:
             return
         if node.remote is not None and node.spool is None and node.remote.size and node.handles:
             hidden = new_part_path(path, self._card.family.longest_path)
-            self._card.rename(node.remote_path, hidden)
-            node.remote_path = hidden
+            self._put_aside(node, hidden)
             if node.blocks is not None:
                 node.blocks.moved(hidden)
         elif node.remote is not None:
@@ -104,6 +103,16 @@ class Renames:
                 self._card.delete(node.remote_path)
             node.remote = None
         self._forget(path)
+
+    def _put_aside(self, node: Node, hidden: str) -> None:
+        try:
+            self._card.rename(node.remote_path, hidden)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            message = "a program has this file open, and this printer cannot put it aside; close it first"
+            raise PrinterBusy(message, node.path) from error
+        node.remote_path = hidden
 
     def rename(self, old: str, new: str, *, is_dir: bool) -> None:
         """Rename ``old`` to ``new``, replacing a file there."""

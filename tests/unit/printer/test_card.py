@@ -310,6 +310,42 @@ def test_part_names_lie_further_up_where_they_would_be_too_long_for_the_printer(
 
 
 @BOTH
+@pytest.mark.parametrize("refusal", ["RNFR", "RNFR:550", "RNTO:500"])
+def test_file_is_stored_in_place_where_nothing_is_renamed(start: Start, model: str, refusal: str) -> None:
+    card, printer = start(model, refused=refusal)
+    put(printer, "cache/x.3mf")
+    for content in (b"one", b"two", NEW):
+        upload = store(card, content)
+    assert on_card(printer) == NEW
+    assert upload.time_kept == (model == "x1c")
+    assert tidy(printer)
+    assert [verb for verb in verbs(printer) if verb == "STOR"] == ["STOR"] * 5
+
+
+@BOTH
+@pytest.mark.parametrize("refusal", ["RNFR", "RNFR:550", "RNTO:500"])
+def test_renaming_where_nothing_is_renamed_is_told_apart(start: Start, model: str, refusal: str) -> None:
+    card, printer = start(model, refused=refusal)
+    put(printer, "cache/x.3mf")
+    with pytest.raises(OSError, match="cannot rename") as caught:
+        card.rename("/cache/x.3mf", "/cache/y.3mf")
+    assert caught.value.errno == errno.EXDEV
+    with pytest.raises(FileNotFoundError):
+        card.rename("/cache/missing.3mf", "/cache/y.3mf")
+
+
+def test_refused_creation_in_place_keeps_the_old_file(start: Start) -> None:
+    card, printer = start("x1c", refused="RNFR")
+    for _ in range(2):
+        store(card, OLD)
+    printer.quirks["card"] = "readonly"
+    with pytest.raises(CardRefused, match="writable"):
+        store(card, NEW)
+    card.close()  # and with it the tidying up
+    assert on_card(printer) == OLD
+
+
+@BOTH
 def test_stored_file_replaces_the_old_one(start: Start, model: str) -> None:
     card, printer = start(model)
     put(printer, "cache/x.3mf")
