@@ -24,7 +24,7 @@ ALLOWED = {
     "printer": GROUND,
     "vfs": GROUND | {"printer"},
     "mount": GROUND | {"printer", "vfs"},
-    "doctor": GROUND | {"printer", "mount"},
+    "doctor": GROUND | {"printer", "vfs", "mount"},
     "api": GROUND | {"printer", "vfs"},
     "fsspec": {"errors", "api"},
     "thumbnailer": {"errors", "printer"},

@@ -56,11 +56,14 @@ def _cache_dir(args: argparse.Namespace) -> Path:
 def _visit(args: argparse.Namespace, chosen: Resolved) -> Visit:
     config = chosen.config
     may_write = not (args.no_write or config.read_only)
-    return Visit(config, code_origin=chosen.access_code[1], mounted_on=_mounted_on(config), may_write=may_write)
+    place = _mounted_on(config, chosen.mount.mountpoint)
+    return Visit(config, code_origin=chosen.access_code[1], mounted_on=place, may_write=may_write)
 
 
-def _mounted_on(config: Config) -> Path | None:
-    return next((place for what, place in mounted_places() if what == f"bambufs:{config.host}"), None)
+def _mounted_on(config: Config, usual: Path | None) -> Path | None:
+    """Where this printer is mounted now; on its ``usual`` folder if it is mounted there."""
+    places = [place for what, place in mounted_places() if what == f"bambufs:{config.host}"]
+    return usual if usual in places else next(iter(places), None)
 
 
 # --- telling ------------------------------------------------------------------------------------------

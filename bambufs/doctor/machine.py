@@ -7,11 +7,13 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import MountOptions
 from ..mount import binding
+from ..vfs.journal import parsed
 from .finding import Finding, bad, good, note
 
 _EXIT_NO_FUSE, _EXIT_MOUNT_POINT = 6, 5
@@ -174,6 +176,17 @@ def _cache(folder: Path) -> Iterator[Finding]:
     else:
         yield good("cache", f"{folder} can be used; {left / 10**9:.0f} GB are free")
     yield from _unsent(folder)
+    yield from _owed(folder)
+
+
+def _owed(folder: Path) -> Iterator[Finding]:
+    owed = 0
+    for file in folder.glob("*/journal/*.json"):
+        with suppress(OSError, ValueError, RecursionError):
+            owed += parsed(file.stem, file.read_bytes()).state == "owed"
+    if owed:
+        sentence = f"{owed} that were written still have to reach the printer"
+        yield note("owed files", sentence, "they are sent while it is mounted: mount it, and leave it on until then")
 
 
 def _unsent(folder: Path) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import CardFull, CardRefused, PrinterBusy, PrinterError
+from ..errors import CardFull, CardRefused, ConnectionDropped, PrinterBusy, PrinterError
 from ..printer import paths
 from ..printer.entry import Entry
 from ..printer.leftovers import Leftovers
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _SIZE = 64 * 1024
+_CONTROL_PATIENCE = 5.0
 _QUARTER, _DAY = 900, 86400
 _NO_STORAGE = "is its card (or USB stick) in? Take it out, put it in again, and switch the printer off and on"
 _FIREWALL = (
     "files travel over a second connection, to another port each time. Does a firewall or a router stand between? If "
-    "not, another program may be using the printer: close it and try again"
+    "not, another program may be using the printer: close it and try again; at last switch the printer off and on"
 )
 _LINK = "is the printer's Wi-Fi weak? Move it or the router nearer, and try again"
 
@@ -42,17 +43,30 @@ def look(visit: Visit) -> Iterator[Finding]:
         return
     yield _family(session)
     try:
-        entries = _listed(session)
+        session, entries, tries = _listed(visit, session)
     except PrinterError as error:
         yield from _no_listing(error)
         return
-    yield good("data connection", "a second connection for data comes about, and is encrypted too")
+    if tries > 1:
+        yield note("data connection", "it broke off at first, and came about at the second try", _LINK)
+    else:
+        yield good("data connection", "a second connection for data comes about, and is encrypted too")
     yield from _storage(entries)
     if not visit.may_write:
         yield skipped("writing", "not tried, as was asked for")
+    elif session.family.max_sessions == 1 and _is_printing(visit):
+        yield skipped("writing", "not tried, since the printer is printing and should not be disturbed")
     elif entries:
         yield from _trial(visit, session)
     yield from _sessions(visit, session)
+
+
+def _is_printing(visit: Visit) -> bool:
+    """Whether a print runs, as far as the control connection tells that in time."""
+    if visit.link is None:
+        return False
+    visit.link.wait_for(lambda link: link.is_ready or link.has_failed, _CONTROL_PATIENCE)
+    return visit.link.state.is_active
 
 
 def _family(session: FtpsSession) -> Finding:
@@ -63,8 +77,16 @@ def _family(session: FtpsSession) -> Finding:
     return good("server", f"a server as in X1, P2S and H2 printers ({family.name})")
 
 
-def _listed(session: FtpsSession) -> list[Entry]:
-    return parse_list(session.list(paths.ROOT), time.time(), lambda line: None)
+def _listed(visit: Visit, session: FtpsSession) -> tuple[FtpsSession, list[Entry], int]:
+    """What is at the top, in how many tries, and the session that told it: a lost one is replaced, as a mount does."""
+    tries = 1
+    try:
+        lines = session.list(paths.ROOT)
+    except ConnectionDropped:
+        session.close()
+        session = visit.session = visit.open_session()
+        lines, tries = session.list(paths.ROOT), 2
+    return session, parse_list(lines, time.time(), lambda line: None), tries
 
 
 def _no_listing(error: PrinterError) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bambufs.cli import main
+from bambufs.cli.check import _mounted_on
+from bambufs.config import Config
 from bambufs.simulator import Printer, make_card
 
 CODE = "47281593"
@@ -67,6 +69,16 @@ def test_this_computer_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     main(["check", "--cache-dir", str(tmp_path / "cache")])
     shown = capsys.readouterr().out
     assert ("This computer" in shown, "The printer" in shown) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("usual", "found"), [("/home/me/b", "/home/me/b"), ("/home/me/x", "/home/me/a"), (None, "/home/me/a")]
+)
+def test_own_mount_is_found(usual: str | None, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = [("bambufs:10.0.0.2", "/c"), ("bambufs:10.0.0.1", "/home/me/a"), ("bambufs:10.0.0.1", "/home/me/b")]
+    monkeypatch.setattr("bambufs.cli.check.mounted_places", lambda: [(what, Path(place)) for what, place in table])
+    place = _mounted_on(Config("10.0.0.1", CODE), Path(usual) if usual else None)
+    assert place == Path(found)
 
 
 def test_configured_printer_is_checked_with_its_mount_point(

@@ -13,6 +13,7 @@ from bambufs.config import MountOptions
 from bambufs.doctor import Finding, Verdict, look_at_machine
 from bambufs.doctor.machine import Machine, mounted_places
 from bambufs.mount import binding
+from bambufs.vfs.journal import Journal, Record
 
 
 class Usage(NamedTuple):
@@ -150,3 +151,15 @@ def test_files_that_could_not_be_sent(machine: Machine, tmp_path: Path) -> None:
     (kept / "benchy.3mf").write_text("")
     finding = found(machine, tmp_path)["unsent files"]
     assert (finding.verdict, str(kept) in finding.advice) == (Verdict.NOTE, True)
+
+
+def test_files_that_are_still_owed(machine: Machine, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "cache" / "192.168.1.50_990")
+    (journal.home / "spool").mkdir()
+    for state in ("owed", "failed"):
+        (journal.home / "spool" / state).write_text("x")
+        record = Record(state, "/a.3mf", f"spool/{state}", 1, 0, 0.0, state="owed" if state == "owed" else "failed")
+        journal.write(record, durable=False)
+    (journal.home / "journal" / "damaged.json").write_text("{")
+    finding = found(machine, tmp_path)["owed files"]
+    assert (finding.verdict, finding.sentence) == (Verdict.NOTE, "1 that were written still have to reach the printer")

@@ -37,6 +37,7 @@ class Case(NamedTuple):
 CASES = (
     Case("tls", "1.3", "encryption", BAD, "update the printer's firmware"),
     Case("max_clients", 1, "connections", NOTE, "one at a time"),
+    Case("lost_session", True, "data connection", BAD, "switch the printer off and on"),
     Case("refuse_data", True, "data connection", BAD, "firewall"),
     Case("late_226", 1.5, "writing", NOTE, "confirm late"),
     Case("short_retr", 1000, "reading", BAD, "ended it after 1000 of 65536 bytes"),
@@ -145,6 +146,14 @@ def test_nothing_is_amiss_with_all_the_other_quirks(
 ) -> None:
     printer = start(model, quirks=harmless(family, turn))
     assert [finding for finding in examine(printer).values() if finding.verdict is BAD] == []
+
+
+def test_session_that_is_lost_once_is_replaced(start: StartPrinter, examine: Examine) -> None:
+    printer = start()
+    printer.quirks.once("lost_session", True)
+    found = examine(printer)
+    assert (found["data connection"].verdict, "second try" in found["data connection"].sentence) == (NOTE, True)
+    assert [finding for finding in found.values() if finding.verdict is BAD] == []
 
 
 def test_every_quirk_is_tried() -> None:

@@ -126,6 +126,15 @@ def test_nothing_is_written_unless_it_may(start: StartPrinter, examine: Examine)
     assert [command for command in printer.log if command.verb in ("STOR", "MKD", "DELE")] == []
 
 
+@pytest.mark.parametrize(("model", "verdict"), [("p1s", Verdict.SKIPPED), ("x1c", Verdict.GOOD)])
+def test_small_printer_that_prints_is_not_disturbed(
+    model: str, verdict: Verdict, start: StartPrinter, examine: Examine
+) -> None:
+    printer = start(model)
+    printer.set_state(gcode_state="RUNNING")
+    assert examine(printer)["writing"].verdict is verdict
+
+
 def test_visit_that_is_broken_off_leaves_nothing(tmp_path: Path, start: StartPrinter) -> None:
     """Ctrl-C in the middle of the trial: the sessions are closed, and the next mount removes the file."""
     printer = start()

@@ -1,0 +1,1 @@
+"""Tests of the road from hearing of bambufs to a printer in the file manager."""
