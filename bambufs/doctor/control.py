@@ -71,16 +71,16 @@ def _serial(visit: Visit, link: PrinterLink) -> Finding:
 
 
 def _developer_mode(state: PrinterState) -> Finding:
-    step = "Developer Mode"
     if state.developer_mode is False or any(entry.code == codes.HMS_NOT_AUTHORISED for entry in state.hms):
         advice = (
             "to print from here switch on LAN only mode and then Developer Mode on its screen (Settings, Network); the "
             "access code may change with that. Copying files works without"
         )
-        return bad(step, "it is off: the printer takes no orders from here", advice)
+        return bad("Developer Mode", "it is off: the printer takes no orders from here", advice)
     if state.developer_mode is None:
-        return note(step, "printers of this kind do not tell whether it is on; if it is off, a print will be refused")
-    return good(step, "it is on, so prints can be started from here")
+        sentence = "printers of this kind do not tell whether it is on; if it is off, a print will be refused"
+        return note("Developer Mode", sentence)
+    return good("Developer Mode", "it is on, so prints can be started from here")
 
 
 def _card(state: PrinterState) -> Iterator[Finding]:

@@ -162,7 +162,7 @@ def _certificate(visit: Visit) -> Iterator[Finding]:
 
 
 def _login(visit: Visit, seconds: float) -> Iterator[Finding]:
-    trouble, origin = visit.trouble, f" (it came from {visit.code_origin})" if visit.code_origin else ""
+    trouble, origin = visit.trouble, f"; the one tried came from {visit.code_origin}" if visit.code_origin else ""
     if isinstance(trouble, LoginRefused):
         advice = (
             f"compare it with the one on the printer's screen (Settings, LAN only mode){origin}. It changes when that "

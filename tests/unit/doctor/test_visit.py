@@ -32,7 +32,7 @@ def test_nothing_is_amiss_with_a_good_printer(model: str, start: StartPrinter, e
 def test_wrong_access_code(start: StartPrinter, examine: Examine) -> None:
     found = examine(start(), access_code="wrong", visit={"code_origin": "BAMBU_ACCESS_CODE"})
     assert found["login"].exit_code == 3
-    assert "it came from BAMBU_ACCESS_CODE" in found["login"].advice
+    assert "the one tried came from BAMBU_ACCESS_CODE" in found["login"].advice
     assert found["encryption"].verdict is Verdict.GOOD
     assert found["control"].verdict is Verdict.SKIPPED
 
