@@ -222,8 +222,11 @@ def _rename(trial: _Trial) -> Finding:
     try:
         trial.session.rename(trial.path, new)
     except CardRefused as refusal:
-        advice = "bambufs puts every copy in place by renaming it, so copying will fail. Update the printer's firmware"
-        return bad("renaming", f"the printer refuses it ({refusal.reply.strip()})", advice)
+        advice = (
+            "files are written under their own names then, so a copy that breaks off may cost the old file on the card "
+            "(yours is kept). Newer firmware may know how to rename"
+        )
+        return note("renaming", f"this printer refuses it ({refusal.reply.strip()})", advice)
     trial.path = new
     return good("renaming", "it can, so a new file takes its place only when it is whole")
 
