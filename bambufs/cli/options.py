@@ -10,9 +10,10 @@ from ..errors import UsageError
 
 _IGNORED = frozenset(
     {"_netdev", "auto", "noauto", "defaults", "nofail", "user", "nouser", "users", "owner", "group", "exec"}
-    | {"noexec", "suid", "nosuid", "dev", "nodev", "async", "atime", "noatime", "relatime", "nodiratime"}
+    | {"noexec", "suid", "nosuid", "dev", "nodev", "async", "sync", "dirsync", "silent", "loud", "mand", "nomand"}
+    | {"atime", "noatime", "relatime", "norelatime", "strictatime", "lazytime", "diratime", "nodiratime"}
 )
-_IGNORED_PREFIXES = ("x-", "comment=")
+_IGNORED_PREFIXES = ("x-", "X-", "comment=", "user=")
 
 _KNOWN = {setting.o_name: setting for setting in SETTINGS.values() if setting.o_name}
 

@@ -94,8 +94,12 @@ def _check(is_good: bool, otherwise: str) -> None:
 
 
 def default_cache_dir(environment: Mapping[str, str]) -> Path:
-    """Where spool files, the overlay and what is remembered live, unless told otherwise."""
-    base = environment.get("XDG_CACHE_HOME") or (Path(environment.get("HOME") or "/var/cache") / ".cache")
+    """Where spool files, the overlay and what is remembered live, unless told otherwise.
+
+    A service has no home: there it is no cache either, since what could not be sent to the printer waits in it.
+    """
+    home = environment.get("HOME")
+    base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "/var/lib")
     return Path(base) / "bambufs"
 
 

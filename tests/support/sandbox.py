@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 _UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
 # The private copies of FUSE mounts would keep those alive here after everybody else unmounted them.
-_LET_GO_OF_FUSE = """\
+LET_GO_OF_FUSE = """\
 while read -r _ point kind _; do
     case $kind in fuse.* | fuse) umount -l "$(printf %b "$point")" ;; esac
 done </proc/self/mounts"""
@@ -50,7 +50,7 @@ class Sandbox:
     ) -> None:
         self.log = log
         loop = f"while read -r _; do {shlex.join(daemon)} </dev/null >&2 & done"
-        lines = ["set -e", _LET_GO_OF_FUSE, *setup, "echo ready", loop]
+        lines = ["set -e", LET_GO_OF_FUSE, *setup, "echo ready", loop]
         with open(log, "ab") as output:
             self._shell = subprocess.Popen(
                 [*unshare_command(), "sh", "-c", "\n".join(lines)],

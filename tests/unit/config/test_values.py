@@ -101,7 +101,7 @@ def test_cache_lies_in_the_home() -> None:
 
 
 def test_cache_of_a_service_without_a_home_lies_under_var() -> None:
-    assert default_cache_dir({}) == Path("/var/cache/.cache/bambufs")
+    assert default_cache_dir({}) == Path("/var/lib/bambufs")
 
 
 # --- sizes ------------------------------------------------------------------------------------------
