@@ -17,8 +17,10 @@ Handler = Callable[[Session, str], None]
 _USER = "bblp"
 _LONGEST_OFFSET = 18
 _BEFORE_LOGIN = frozenset({"USER", "PASS", "QUIT", "FEAT", "AUTH", "OPTS", "PBSZ", "PROT"})
-_FEATURES = ("EPRT", "EPSV", "MDTM", "PASV", "PBSZ", "PROT", "REST STREAM", "SIZE", "TVFS")
+_FEATURES = ("AUTH TLS", "EPSV", "MDTM", "PASV", "PBSZ", "PROT", "REST STREAM", "SIZE", "TVFS")
 _EXTRAS = frozenset({"EPSV", "STAT", "OPTS", "ABOR", "ALLO", "MODE", "STRU", "HELP", "SITE"})
+_NOT_IMPLEMENTED = frozenset({"ACCT", "REIN", "SMNT"})
+_MOST_FAILURES = 3
 _OPTIONAL = {"REST": "rest", "APPE": "appe"}
 
 
@@ -39,6 +41,8 @@ def _refusal(session: Session, verb: str, *, known: bool) -> int | None:
     if verb in refused:
         return refused[verb]
     unknown = 500 if session.quirks.family == "vsftpd" else 502
+    if verb in _NOT_IMPLEMENTED and session.quirks.family == "vsftpd":
+        return 502
     if not known or (verb in _EXTRAS and not session.quirks.flag("epsv")):
         return unknown
     if verb in _OPTIONAL and not session.quirks.flag(_OPTIONAL[verb]):
@@ -55,6 +59,12 @@ def _refused_codes(setting: str) -> dict[str, int]:
 
 
 def _user(session: Session, argument: str) -> None:
+    if session.is_logged_in and session.quirks.family == "vsftpd":
+        if argument == _USER:
+            session.reply(331, "Any password will do.")
+        else:
+            session.reply(530, "Can't change to another user.")
+        return
     session.user = argument
     session.is_logged_in = False
     session.reply(331, "Please specify the password.")
@@ -64,12 +74,18 @@ def _pass(session: Session, argument: str) -> None:
     if not session.user and session.quirks.family == "vsftpd":
         session.reply(503, "Login with USER first.")
         return
+    if session.is_logged_in and session.quirks.family == "vsftpd":
+        session.reply(230, "Already logged in.")
+        return
     right = hmac.compare_digest(os.fsencode(argument), os.fsencode(session.machine.access_code))
     session.is_logged_in = right and session.user == _USER
     if session.is_logged_in:
         session.reply(230, "Login successful.")
-    else:
-        session.reply(530, "Login incorrect.")
+        return
+    session.reply(530, "Login incorrect.")
+    session.failures += 1
+    if session.failures >= _MOST_FAILURES and session.quirks.family == "vsftpd":
+        raise SessionOver
 
 
 def _quit(session: Session, argument: str) -> None:
@@ -138,8 +154,20 @@ def _type(session: Session, argument: str) -> None:
         session.reply(200, "Switching to ASCII mode." if kind == "A" else "Switching to Binary mode.")
 
 
+def _only(letter: str, what: str, done: str) -> Handler:
+    """A setting of which vsftpd knows one value."""
+
+    def answer(session: Session, argument: str) -> None:
+        if argument.upper() == letter:
+            session.reply(200, done)
+        else:
+            session.reply(504, f"Bad {what} command.")
+
+    return answer
+
+
 def _opts(session: Session, argument: str) -> None:
-    if argument.upper().startswith("UTF8"):
+    if argument.upper() == "UTF8 ON":
         session.reply(200, "Always in UTF8 mode.")
     else:
         session.reply(501, "Option not understood.")
@@ -161,7 +189,7 @@ def _cwd(session: Session, argument: str) -> None:
         return
     try:
         path = session.path_of(argument)
-        found = session.card.is_folder(path)
+        found = session.card.is_folder(path) and _is_named(session, argument)
     except OSError:
         path, found = session.cwd, False
     session.cwd_after = None
@@ -172,6 +200,11 @@ def _cwd(session: Session, argument: str) -> None:
         if session.quirks.flag("failed_cwd_moves"):
             session.cwd = _parent(path)
         session.reply(550, "Failed to change directory.")
+
+
+def _is_named(session: Session, argument: str) -> bool:
+    """Whether a path was given at all; a blank one means nothing to vsftpd."""
+    return bool(argument) or session.quirks.family != "vsftpd"
 
 
 def _cdup(session: Session, argument: str) -> None:
@@ -242,7 +275,7 @@ def _rnfr(session: Session, argument: str) -> None:
     session.rename_from = None
     try:
         path = session.path_of(argument)
-        session.card.existing(path)
+        session.card.existing(path if _is_named(session, argument) else "/\0")
     except OSError:
         session.reply(550, "RNFR command failed.")
     else:
@@ -331,8 +364,8 @@ VERBS: dict[str, Handler] = {
     "NOOP": _says(200, "NOOP ok."),
     "ABOR": _says(225, "No transfer to ABOR."),
     "ALLO": _says(202, "ALLO command ignored."),
-    "MODE": _says(200, "Mode set to S."),
-    "STRU": _says(200, "Structure set to F."),
+    "MODE": _only("S", "MODE", "Mode set to S."),
+    "STRU": _only("F", "STRU", "Structure set to F."),
     "HELP": _says(214, "Help OK."),
     "SITE": _site,
     "CWD": _cwd,

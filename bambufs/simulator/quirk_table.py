@@ -85,7 +85,7 @@ _QUIRKS = (
           "425")),
     Quirk("idle_timeout", 24, 300.0, 300.0, "Seconds after which an idle control connection is dropped.",
           "ClusterM/open-bambu-networking"),
-    Quirk("idle_end", 24, "421", "221",
+    Quirk("idle_end", 24, "alert", "221",
           "How an idle connection ends: a TLS alert, bare EOF, or a stray reply.",
           _VSFTPD + "; " + _LOBO, choices=("alert", "eof", "421", "221")),
     Quirk("one_command_per_read", 0, False, True,

@@ -57,6 +57,7 @@ class Session:
         self.ended = threading.Event()
         self.user = ""
         self.is_logged_in = False
+        self.failures = 0
         self.protection = ""
         self.cwd = "/"
         self.cwd_after: str | None = None
@@ -157,6 +158,8 @@ class Session:
 
     def _next_command(self, carry_out: Callable[[Session, str, str], None]) -> None:
         line = self._read_line()
+        if not line and self.quirks.family == "vsftpd":
+            return  # not worth an answer
         word, _, argument = line.partition(" ")
         self.verb = word.upper()
         self._position = self.machine.log.add(session=self.number, verb=self.verb, argument=argument)

@@ -28,6 +28,12 @@ def _pasv(session: Session, argument: str) -> None:
 
 
 def _epsv(session: Session, argument: str) -> None:
+    if argument.upper() == "ALL":
+        session.reply(200, "EPSV ALL ok.")
+        return
+    if argument not in ("", "1", "2") or (argument == "2" and ":" not in session.local_address):
+        session.reply(522, "Bad network protocol.")
+        return
     session.reply(229, f"Entering Extended Passive Mode (|||{_open_port(session)}|)", fact=True)
     _wait_for_data(session)
 

@@ -11,6 +11,9 @@ import pytest
 
 from bambufs.simulator import Printer
 from tests.unit.simulator.plain_client import PlainClient
+from tests.unit.simulator.side_by_side import both, golden, pair
+
+__all__ = ["both", "golden", "pair"]
 
 
 @pytest.fixture

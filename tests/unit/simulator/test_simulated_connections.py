@@ -392,7 +392,7 @@ def test_the_alert_at_an_idle_end_is_a_real_one(start: Start, connect: Connect) 
 
 @pytest.mark.parametrize(("model", "code"), [("x1c", "421"), ("p1s", "221")])
 def test_an_idle_connection_ends_with_a_stray_reply(model: str, code: str, start: Start, connect: Connect) -> None:
-    printer = start(model)
+    printer = start(model, quirks={"idle_end": code})
     client = idle(connect(printer), printer)
 
     assert client.getmultiline()[:3] == code
