@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from ..errors import UsageError
 from .explain import explained
@@ -14,6 +15,9 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are one sentence on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a terminal that has no ticks shows question marks
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         given = sys.argv[1:] if arguments is None else arguments
         args = make_parser(with_simulator="simulate" in given).parse_args(given)

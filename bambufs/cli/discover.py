@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ..config import default_cache_dir
 from ..config.file import ConfigFile, read_files
@@ -35,33 +36,38 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             _show(printer, acquainted(printer), is_first=len(found) == 1)
     if args.json:
-        told = [{**_as_json(printer), "known": acquainted(printer) or None} for printer in found.values()]
+        told = [{**_as_json(printer), **acquainted(printer)._asdict()} for printer in found.values()]
         print(json.dumps(told, indent=1, ensure_ascii=False))
     if not found:
         raise UsageError(NOTHING_HEARD.format(seconds=args.timeout, port=args.port), _EXIT_NOBODY)
     return 0
 
 
-def acquaintance(files: Sequence[ConfigFile]) -> Callable[[Announcement], str]:
-    """What tells whether bambufs knows a printer: the name it has in a file, "certificate", or nothing."""
+class Known(NamedTuple):
+    """How bambufs knows a printer: by the name it has in a file, and by its certificate."""
+
+    known_as: str | None
+    certificate_remembered: bool
+
+
+def acquaintance(files: Sequence[ConfigFile]) -> Callable[[Announcement], Known]:
+    """What tells whether bambufs knows a printer."""
     trusted = trust_store(default_cache_dir(os.environ)).known()
 
-    def known(printer: Announcement) -> str:
-        for word in (printer.serial, printer.address):
-            name = find_printer(word, files)[0]
-            if name is not None:
-                return name
+    def known(printer: Announcement) -> Known:
+        names = [find_printer(word, files)[0] for word in (printer.serial, printer.address)]
         hosts = {printer.serial, printer.address}
-        return "certificate" if any({key, key.rpartition(":")[0]} & hosts for key in trusted) else ""
+        remembered = any({key, key.rpartition(":")[0]} & hosts for key in trusted)
+        return Known(next((name for name in names if name is not None), None), remembered)
 
     return known
 
 
-def _show(printer: Announcement, known: str, *, is_first: bool) -> None:
+def _show(printer: Announcement, known: Known, *, is_first: bool) -> None:
     if is_first:
         print(_ROW.format("NAME", "MODEL", "SERIAL", "ADDRESS", "SIGNAL", "KNOWN AS"))
     signal = f"{printer.signal} dBm" if printer.signal is not None else "-"
-    by_what = {"": "- (bambufs setup)", "certificate": "its certificate"}.get(known, known)
+    by_what = known.known_as or ("its certificate" if known.certificate_remembered else "- (bambufs setup)")
     row = _ROW.format(printer.name or "-", printer.model_name, printer.serial, printer.address, signal, by_what)
     print(row, flush=True)
 

@@ -17,11 +17,13 @@ or a timelapse in place, and start a print by writing its name into a file.
 
 _EXAMPLE = """\
 example:
-  bambufs mount 192.168.1.50 ~/printer --access-code-file ~/.config/bambufs/code
+  bambufs setup                     (finds your printer, asks for its access code, gives it a name: garage, say)
+  bambufs mount garage
   cp benchy.gcode.3mf ~/printer/cache/
   echo cache/benchy.gcode.3mf > ~/printer/.bambufs/print
-  bambufs unmount ~/printer
+  bambufs unmount garage
 
+Something does not work? bambufs check garage
 No printer at hand? bambufs demo
 """
 

@@ -28,6 +28,9 @@ from .connection import given
 from .discover import NOTHING_HEARD
 
 _TRIES = 3
+_SETTLE = 6.0
+"""Seconds to wait for further printers once one was heard; each announces itself every five or so."""
+
 _KEPT = ("ftps_port", "mqtt_port", "tls_trust", "tls_ca", "cache_dir", "url_template", "sessions")
 """Settings that are kept in the file when they were given."""
 
@@ -39,6 +42,10 @@ def run(args: argparse.Namespace) -> int:
     except (KeyboardInterrupt, EOFError):
         print("\nbambufs setup was stopped.", file=sys.stderr)
         return 130
+
+
+class _NobodyHeard(UsageError):
+    """No printer announced itself, or nobody can be heard here."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,28 @@ class _Setup:
             return self._named(self.args.printer)
         if not self.asking.may_ask and not self.args.yes:
             raise UsageError("without a terminal, say which printer: --printer ADDRESS (bambufs discover finds it)")
-        print(f"Looking for printers in this network, for {self.args.timeout:g} seconds ...", flush=True)
+        print("Looking for printers in this network ...", flush=True)
+        try:
+            return self._chosen(self._heard())
+        except _NobodyHeard as nobody:
+            if not self.asking.may_ask:
+                raise
+            print(f"{nobody.message[0].upper()}{nobody.message[1:]}.")
+            return unheard(self.asking.text("Its address:", "", lambda text: check_choice(text, 0)))
+
+    def _heard(self) -> list[Announcement]:
+        """The printers that announce themselves, shown as they are heard. Raises `_NobodyHeard`."""
         found: dict[str, Announcement] = {}
-        for printer in listen(self.args.timeout, port=self.args.port):
-            if printer.serial not in found:
-                print(f"  {len(found) + 1}  {described(printer)}", flush=True)
-            found[printer.serial] = printer
-        return self._chosen(list(found.values()))
+        try:
+            for printer in listen(self.args.timeout, settle=_SETTLE, port=self.args.port):
+                if printer.serial not in found:
+                    print(f"  {len(found) + 1}  {described(printer)}", flush=True)
+                found[printer.serial] = printer
+        except UsageError as deaf:
+            raise _NobodyHeard(deaf.message, deaf.exit_code) from deaf
+        if not found:
+            raise _NobodyHeard(NOTHING_HEARD.format(seconds=self.args.timeout, port=self.args.port), 4)
+        return list(found.values())
 
     def _named(self, word: str) -> Announcement:
         """A printer by its address, or by the serial number of one that announces itself."""
@@ -99,15 +121,10 @@ class _Setup:
         return unheard(address)
 
     def _chosen(self, found: list[Announcement]) -> Announcement:
-        if not found:
-            nobody = NOTHING_HEARD.format(seconds=self.args.timeout, port=self.args.port)
-            if not self.asking.may_ask:
-                raise UsageError(nobody, 4)
-            print(f"{nobody[0].upper()}{nobody[1:]}.")
-        elif len(found) > 1 and not self.asking.may_ask:
+        if len(found) > 1 and not self.asking.may_ask:
             raise UsageError(f"there are {len(found)} printers; say which: --printer ADDRESS")
-        which = "Which one? Its number, or an address:" if found else "Its address:"
-        answer = self.asking.text(which, "1" if found else "", lambda text: check_choice(text, len(found)))
+        which = "Which one? Its number, or an address:"
+        answer = self.asking.text(which, "1", lambda text: check_choice(text, len(found)))
         if answer.isdecimal():
             return found[int(answer) - 1]
         return next((printer for printer in found if printer.address == answer), unheard(answer))

@@ -85,10 +85,13 @@ def _address(told: str, sender: str) -> str:
         return sender
 
 
-def listen(seconds: float, *, port: int = PORT, clock: Callable[[], float] = time.monotonic) -> Iterator[Announcement]:
+def listen(
+    seconds: float, *, settle: float | None = None, port: int = PORT, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Announcement]:
     """Yield each printer that announces itself within ``seconds``, once, and again when it says something else.
 
-    Other programs may listen too. Raises `UsageError` when one has the port for itself.
+    With ``settle`` that many seconds after the first one are enough: each announces itself every few seconds. Other
+    programs may listen too. Raises `UsageError` when one has the port for itself.
     """
     known: dict[str, tuple[str, str]] = {}
     with _socket(port) as receiver:
@@ -101,6 +104,8 @@ def listen(seconds: float, *, port: int = PORT, clock: Callable[[], float] = tim
                 return
             found = parse(datagram, sender)
             if found is not None and known.get(found.serial) != (found.address, found.name):
+                if not known and settle is not None:
+                    deadline = min(deadline, clock() + settle)
                 known[found.serial] = (found.address, found.name)
                 yield found
 

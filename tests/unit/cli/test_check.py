@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,3 +96,11 @@ def test_configured_printer_is_checked_with_its_mount_point(
     assert f"The printer garage at {printer.host}" in shown
     assert f"the folder {home}/bambufs/missing does not exist" in shown
     assert "- writing: not tried" in shown
+
+
+def test_terminal_without_ticks_is_no_trouble(home: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "bambufs", "check"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "Traceback" not in done.stderr
+    assert "  ? FUSE: " in done.stdout

@@ -60,7 +60,8 @@ def test_configured_printer_is_known_by_its_name(
     (home / "bambufs" / "config.toml").write_text(f"[printer.garage]\n{line}\n")
     assert discover(port, "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["known"], found["model"], found["address"], found["signal"]) == ("garage", "P1S", "192.168.1.50", -49)
+    told = [found[key] for key in ("known_as", "certificate_remembered", "model", "address", "signal")]
+    assert told == ["garage", False, "P1S", "192.168.1.50", -49]
 
 
 @pytest.mark.usefixtures("printer")

@@ -293,6 +293,21 @@ def test_questions_lead_to_the_same(home: Path, printer: Printer, udp: int) -> N
     assert (garage["access_code"], garage["mountpoint"], garage["serial"]) == (CODE, "~/printer", SERIAL)
 
 
+def test_address_is_asked_for_when_nobody_is_heard(home: Path, printer: Printer, udp: int) -> None:
+    terminal = Terminal(home, printer, udp)
+    terminal.expect("No printer announced itself")
+    terminal.expect("Its address:")
+    terminal.type("http://printer\n")
+    terminal.expect("that is no address")
+    terminal.type(f"{printer.host}\n")
+    terminal.expect("Access code")
+    terminal.type(f"{CODE}\n")
+    terminal.expect("lets us in")
+    terminal.type("\x04")
+    assert terminal.close() == 130
+    assert not (home / ".config").exists()
+
+
 @pytest.mark.usefixtures("announced")
 def test_ctrl_c_leaves_nothing(home: Path, printer: Printer, udp: int) -> None:
     terminal = Terminal(home, printer, udp)

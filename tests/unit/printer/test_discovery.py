@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -119,6 +120,13 @@ def test_simulated_printer_is_heard(port: int) -> None:
 @pytest.mark.usefixtures("announcer")
 def test_each_printer_is_told_once(port: int) -> None:
     assert [found.serial for found in listen(0.3, port=port)] == [SERIAL]
+
+
+@pytest.mark.usefixtures("announcer")
+def test_others_are_waited_for_only_so_long(port: int) -> None:
+    began = time.monotonic()
+    assert len(list(listen(60, settle=0.1, port=port))) == 1
+    assert time.monotonic() - began < 30
 
 
 def test_nobody_is_heard_in_an_empty_network(port: int) -> None:
