@@ -61,7 +61,7 @@ class Card:
     ) -> None:
         self._pool, self._clock = pool, clock
         self._leftovers = leftovers or Leftovers(None)
-        self._upload_lock = Lock()
+        self._upload_lock, self._count_lock, self._waiting_stores = Lock(), Lock(), 0
         self._family: Family | None = None
         self._sets_time: bool | None = None
         self._has_rest = True
@@ -83,6 +83,16 @@ class Card:
     def is_wanted(self) -> bool:
         """Whether somebody waits for a session, so that a download that can pause should."""
         return self._pool.is_wanted
+
+    @property
+    def is_storing(self) -> bool:
+        """Whether an upload runs, so that another one would have to wait."""
+        return self._upload_lock.locked()
+
+    @property
+    def is_store_wanted(self) -> bool:
+        """Whether another upload, or somebody else, waits for the one that runs to end."""
+        return self._waiting_stores > 0 or (self.is_wanted and self.family.max_sessions == 1)
 
     @property
     def pool(self) -> SessionPool[FtpsSession]:
@@ -219,7 +229,8 @@ class Card:
         Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
         `PrinterTimeout`, `Interrupted`, `CalledOff` and what opening a session raises.
         """
-        interrupts.acquire(self._upload_lock)
+        with self._counted():
+            interrupts.acquire(self._upload_lock)
         try:
             upload.check()
             upload.stay_within(self.family.longest_path)
@@ -236,6 +247,16 @@ class Card:
         finally:
             self._upload_lock.release()
         self._leftovers.strike_out(upload.part)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._count_lock:
+            self._waiting_stores += 1
+        try:
+            yield
+        finally:
+            with self._count_lock:
+                self._waiting_stores -= 1
 
     def _carry_out(self, upload: Upload) -> None:
         try:

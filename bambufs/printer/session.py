@@ -253,13 +253,13 @@ class FtpsSession:
         return Download(self, data, path, self._timeouts.stall)
 
     def store(
-        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: int | None = None
+        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: Callable[[], int] | None = None
     ) -> Stored:
         """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes that have gone.
 
         A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end of the file),
         so the caller has to compare the size that the printer tells. Where commands can be sent together, the file's
-        time is set to ``mtime`` (seconds since the epoch) in the same round trip.
+        time is set to ``mtime()`` (seconds since the epoch), asked for at the end, in the same round trip.
         """
         with translating(path, storing=True):
             with self._ftp.transfer(f"STOR {path}") as data:
@@ -275,7 +275,7 @@ class FtpsSession:
                 except (ConnectionError, ssl.SSLError):
                     self._raise_refusal()
                     raise
-                timing = [_set_time(path, mtime)] if mtime is not None and self.pipelines else []
+                timing = [_set_time(path, mtime())] if mtime is not None and self.pipelines else []
                 size, *timed = self.final_reply(f"SIZE {path}", *timing)
             told = int(size[4:]) if size.startswith("213 ") and size[4:].strip().isdecimal() else None
         return Stored(told, timed[0].startswith("2") if timed else None)

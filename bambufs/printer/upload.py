@@ -24,7 +24,10 @@ SetTime = Callable[[FtpsSession, str, int], bool]
 
 
 class Upload:
-    """``size`` bytes of ``source``, from its start, that shall become ``path`` with the time ``mtime``."""
+    """``size`` bytes of ``source``, from its start, that shall become ``path`` with the time ``mtime``.
+
+    When it begins before all is known, a ``size`` of -1 stands for that; see `complete`.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,15 @@ class Upload:
             self._is_called_off = True
             return True
 
+    @property
+    def is_called_off(self) -> bool:
+        """Whether it shall not become anything any more."""
+        return self._is_called_off
+
+    def complete(self, size: int, mtime: int) -> None:
+        """Now it is known what it is: to be called before ``source`` comes to its end."""
+        self.size, self.mtime = size, mtime
+
     def check(self) -> None:
         """Raise `CalledOff` when it was called off."""
         if self._is_called_off:
@@ -113,7 +125,7 @@ class Upload:
         self._source.seek(0)
         self.has_begun = True
         try:
-            arrived, self.time_kept = session.store(path, self._source, progress, mtime=self.mtime)
+            arrived, self.time_kept = session.store(path, self._source, progress, mtime=lambda: self.mtime)
         except CardRefused as refusal:
             raise self._cannot_create(session, refusal) from refusal
         if arrived is None:

@@ -16,13 +16,16 @@ from .. import interrupts
 from .blocks import BlockCache
 from .handles import Node
 from .spool import SpoolFile, spool_name
+from .streaming import Streams
 
 
 class Contents:
     """The contents of nodes; new ones in ``spool_folder``. ``clock`` gives seconds since the epoch."""
 
-    def __init__(self, blocks: BlockCache, spool_folder: Path, clock: Callable[[], float] = time.time) -> None:
-        self._blocks, self._spool_folder, self._clock = blocks, spool_folder, clock
+    def __init__(
+        self, blocks: BlockCache, streams: Streams, spool_folder: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._blocks, self._streams, self._spool_folder, self._clock = blocks, streams, spool_folder, clock
 
     def read(self, node: Node, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
@@ -40,6 +43,8 @@ class Contents:
         with self._changing(node):
             spool = self._made_own(node)
             self._with_room(lambda: spool.write(data, offset))
+            self._streams.wrote(node, offset, len(data))
+        self._streams.hold_back(node)
         return len(data)
 
     def truncate(self, node: Node, length: int) -> None:
@@ -49,6 +54,7 @@ class Contents:
                 node.write_error = None
             spool = self._made_own(node, length)
             spool.truncate(length)
+            self._streams.cut(node, length)
 
     @contextmanager
     def _changing(self, node: Node) -> Iterator[None]:
@@ -108,6 +114,10 @@ class Contents:
         node.spool = spool
         self.give_back_blocks(node)
         return spool
+
+    def stop_sending(self, node: Node) -> None:
+        """Nobody writes to ``node`` any more, and it has been stored or is not wanted."""
+        self._streams.abandon(node)
 
     def new_spool(self, path: str) -> SpoolFile:
         """A new, empty spool file for ``path``."""

@@ -221,6 +221,7 @@ class OpenFiles:
     def end(self, node: Node) -> None:
         """Nobody has ``node`` open any more: see to what it owes, and give back, keep or put aside its content."""
         is_wanted = self._conclude(node)
+        self.contents.stop_sending(node)
         if self.nodes.drop(node):
             self._finish(node, is_wanted=is_wanted)
 

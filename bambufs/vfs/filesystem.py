@@ -33,6 +33,7 @@ from .overlay import Overlay
 from .renames import Renames
 from .scout import Scout
 from .spool import Content
+from .streaming import Streams
 from .times import TimeStore
 from .transfers import Transfers
 from .uploads import Uploads
@@ -59,7 +60,7 @@ class Settings:
     leave_patience: float = 30.0
     """How long to wait at the end for a printer that is away."""
     looks_ahead: bool = True
-    """Whether listings are fetched before they are asked for."""
+    """Whether listings are fetched before they are asked for, and files sent while they are still written."""
 
 
 class Space(NamedTuple):
@@ -95,10 +96,11 @@ class FileSystem:
         self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
         self._blocks = BlockCache(card, _emptied(folder / "blocks"), max_bytes=settings.cache_size)
         debts = Debts(journal, lost, nodes, folder / "spool", clock=clock)
+        streams = Streams(card, self._transfers, is_on=settings.looks_ahead and settings.write_back is None)
         self._uploads = Uploads(
-            card, self._listings, self._blocks, self._times, self._transfers, debts, nodes, clock=clock
+            card, self._listings, self._blocks, self._times, self._transfers, streams, debts, nodes, clock=clock
         )
-        self._contents = Contents(self._blocks, folder / "spool", clock)
+        self._contents = Contents(self._blocks, streams, folder / "spool", clock)
         self._files = OpenFiles(
             card,
             self._listings,

@@ -9,6 +9,7 @@ import errno
 import itertools
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..errors import os_error
 from ..printer import paths
@@ -18,6 +19,9 @@ from .attributes import Attributes
 from .blocks import RemoteFile
 from .journal import Record
 from .spool import SpoolFile
+
+if TYPE_CHECKING:
+    from .streaming import Stream
 
 
 @dataclass(eq=False)
@@ -44,9 +48,10 @@ class Node:
     ``is_unstored`` one that was made or emptied by being opened, ``is_abandoned`` one whose writer was killed,
     ``is_finished`` one that nobody has open or pinned any more. ``debt`` is what the journal knows of it.
     After a write that failed, ``write_error`` keeps the half-written content off the printer. ``upload`` is the one
-    that runs, ``gives_way`` that it is called off when somebody wants to change the file. ``io_lock`` is held while
-    the content is being written, fetched for a change, uploaded or renamed; ``lock`` only to decide together about
-    ``mtime`` and whether an upload is still owed.
+    that runs, ``gives_way`` that it is called off when somebody wants to change the file. ``stream`` sends it while it
+    is written, ``in_order`` is how far it was written without a jump, or -1. ``io_lock`` is held while the content is
+    being written, fetched for a change, uploaded or renamed; ``lock`` only to decide together about ``mtime`` and
+    whether an upload is still owed.
     """
 
     def __init__(self, path: str, remote: Entry | None = None, *, spool: SpoolFile | None = None) -> None:
@@ -62,6 +67,8 @@ class Node:
         self.was_interrupted = False
         self.write_error: OSError | None = None
         self.upload: Upload | None = None
+        self.stream: Stream | None = None
+        self.in_order = 0
         self.gives_way = False
         self.debt: Debt | None = None
         self.is_finished = False

@@ -22,6 +22,8 @@ class Transfer:
     sent: int = 0
     ended: float | None = None
     error: str | None = None
+    will_try_again: bool = False
+    """Whether a failure is not its end, and so not worth telling."""
 
     def progress(self, sent: int) -> None:
         """Note that ``sent`` bytes are out."""
@@ -63,7 +65,7 @@ class Transfers:
     @contextmanager
     def running(self, path: str, size: int, *, will_try_again: bool = False) -> Iterator[Transfer]:
         """Note an upload for as long as the block lasts, and its failure if it raises and that is its end."""
-        transfer = Transfer(path, size, self._clock())
+        transfer = Transfer(path, size, self._clock(), will_try_again=will_try_again)
         with self._lock:
             self._running.append(transfer)
         try:
@@ -79,7 +81,7 @@ class Transfers:
                 self._running.remove(transfer)
                 self.uploads += 1
                 self.bytes_sent += transfer.sent
-                if transfer.error is not None and not will_try_again:
+                if transfer.error is not None and not transfer.will_try_again:
                     self._failed.append(transfer)
 
     def conflict(self, path: str, copy: str) -> None:

@@ -19,6 +19,7 @@ from .debts import Debts
 from .handles import Node, NodeTable
 from .listings import ListingCache
 from .spool import Content, SpoolFile
+from .streaming import Streams
 from .times import TimeStore
 from .transfers import Transfers
 
@@ -37,13 +38,15 @@ class Uploads:
         blocks: BlockCache,
         times: TimeStore,
         transfers: Transfers,
+        streams: Streams,
         debts: Debts,
         nodes: NodeTable,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._card, self._listings, self._blocks, self._times = card, listings, blocks, times
-        self._transfers, self._debts, self._nodes, self._clock = transfers, debts, nodes, clock
+        self._transfers, self._streams, self._clock = transfers, streams, clock
+        self._debts, self._nodes = debts, nodes
 
     # --- what a program waits for -----------------------------------------------------------------
 
@@ -114,6 +117,14 @@ class Uploads:
 
         Returns the path that it got: that of ``node`` may change while the upload runs.
         """
+        streamed = None if node is None else self._streams.finish(node, size, mtime)
+        path = streamed or self._send_whole(spool, path, size, mtime, node)
+        self._times.remember(path, size, mtime)
+        self._blocks.forget(path)
+        self._listings.apply(path, Entry(paths.split(path)[1], False, size, mtime))
+        return path
+
+    def _send_whole(self, spool: Content, path: str, size: int, mtime: int, node: Node | None) -> str:
         will_try_again = node is not None and node.is_noted
         with self._transfers.running(path, size, will_try_again=will_try_again) as transfer, spool.reader() as source:
             upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress)
@@ -124,9 +135,6 @@ class Uploads:
             finally:
                 if node is not None:
                     node.upload = None
-        self._times.remember(upload.path, size, mtime)
-        self._blocks.forget(upload.path)
-        self._listings.apply(upload.path, Entry(paths.split(upload.path)[1], False, size, mtime))
         return upload.path
 
     # --- in the background ------------------------------------------------------------------------

@@ -190,7 +190,7 @@ class MemorySession:
         return MemoryDownload(self._printer, self._printer.files[path][offset:])
 
     def store(
-        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: int | None = None
+        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: Callable[[], int] | None = None
     ) -> Stored:
         """Take a file; its size and its time are asked for and set by verbs of their own."""
         self._printer.begin("STOR", path)

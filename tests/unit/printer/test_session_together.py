@@ -107,7 +107,7 @@ def test_upload_asks_for_size_and_sets_the_time_while_it_waits_for_its_end() -> 
         conversation.printer.kept.append(conversation.offer_data("127,0,0,1"))
 
     with talking(takes_and_hears, STILL_IN_STEP) as (session, printer):
-        stored = session.store("/x", io.BytesIO(b"abc"), lambda sent: None, mtime=1234567890)
+        stored = session.store("/x", io.BytesIO(b"abc"), lambda sent: None, mtime=lambda: 1234567890)
         assert session.answers()
     assert (stored, printer.received) == (Stored(3, True), [b"abc"])
 
@@ -115,7 +115,7 @@ def test_upload_asks_for_size_and_sets_the_time_while_it_waits_for_its_end() -> 
 def test_time_that_was_not_set_is_told() -> None:
     script = [takes("STOR /x"), ask("SIZE /x", "213 3"), ask("MDTM * /x", "550 No."), offers()]
     with talking(*script) as (session, _):
-        assert session.store("/x", io.BytesIO(b"abc"), lambda sent: None, mtime=0) == Stored(3, False)
+        assert session.store("/x", io.BytesIO(b"abc"), lambda sent: None, mtime=lambda: 0) == Stored(3, False)
 
 
 @pytest.mark.parametrize(("reply", "kind"), [("452 Full.", CardFull), ("426 Broken.", ConnectionDropped)])
