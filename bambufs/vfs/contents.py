@@ -69,6 +69,7 @@ class Contents:
             node.upload_error, node.was_interrupted = None, False
         except OSError as error:
             node.write_error = error
+            self._streams.abandon(node)
             raise
         finally:
             node.io_lock.release()

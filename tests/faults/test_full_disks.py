@@ -168,6 +168,7 @@ def test_other_files_are_fine_while_a_writer_has_filled_the_cache_folder(
             succeed("rm", mount.path / "c.3mf")
             succeed("mkdir", mount.path / "made")
             big.truncate(0)
+        card.wait_until_tidy(server.root)
         assert sorted(set(card.names(server.root)) - {"big.3mf"}) == ["a.3mf", "made", "moved.3mf"]
 
 
