@@ -85,6 +85,11 @@ class Card:
         return self._pool.is_wanted
 
     @property
+    def renames(self) -> bool:
+        """Whether a file can come into being under another name first, as far as is known."""
+        return self._rename_refusals < _MOST_RENAME_REFUSALS
+
+    @property
     def is_storing(self) -> bool:
         """Whether an upload runs, so that another one would have to wait."""
         return self._upload_lock.locked()
@@ -273,7 +278,7 @@ class Card:
 
     def _put(self, upload: Upload, session: FtpsSession, *, is_there: bool = False) -> None:
         """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed."""
-        if self._rename_refusals < _MOST_RENAME_REFUSALS:
+        if self.renames:
             if not is_there:
                 upload.send(session)
             if upload.publish(session, self._try_set_time):

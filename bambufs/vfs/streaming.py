@@ -201,7 +201,8 @@ class Streams:
 
     def _is_worth_it(self, node: Node, size: int) -> bool:
         least = _START if self._card.family.pipelines else _START_SLOW
-        return self._is_on and size >= least and not node.is_local and not self._card.is_storing
+        can_start = self._card.renames and not self._card.is_storing
+        return self._is_on and size >= least and not node.is_local and can_start
 
     def hold_back(self, node: Node) -> None:
         """Keep the writer of ``node`` near what has been sent. The caller holds no lock."""
