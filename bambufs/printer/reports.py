@@ -20,6 +20,8 @@ _MAX_ITEMS = 256
 _MAX_TEXT = 4096
 _MAX_VALUES = 20_000
 
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "?")
+
 Tree = Mapping[str, object]
 
 
@@ -47,8 +49,9 @@ def pruned(value: object, depth: int = 0) -> object:
 
 
 def _plain(value: str) -> str:
-    """A string that can be written anywhere: not too long, and without the halves of letters that JSON can spell."""
-    return value[:_MAX_TEXT].encode("utf-8", "replace").decode()
+    """A string that can be written anywhere: not too long, without line breaks and what steers a terminal, and without
+    the halves of letters that JSON can spell."""
+    return value[:_MAX_TEXT].encode("utf-8", "replace").decode().translate(_CONTROLS)
 
 
 def merged(old: Tree, new: Tree) -> Tree:

@@ -47,7 +47,7 @@ class Hostility:
     def listing(self, honest: bytes) -> Pieces:
         """What goes out in place of a listing."""
         if self._strikes("listings"):
-            return self._random.choice(_LISTINGS)(self._random, honest)
+            return self._random.choice(_LISTINGS)(self._random, honest) + _odd_names(self._random)
         return self._without_end(honest, (b"x" * 9999 + b"\r\n", odd_line(self._random))) or honest
 
     def content(self, honest: bytes) -> Pieces:
@@ -133,12 +133,16 @@ _LISTINGS: tuple[_Twist, ...] = (
     lambda chance, honest: honest + chance.randbytes(chance.randrange(1, 5000)),
     lambda chance, honest: chance.randbytes(300) + b"\r\n" + honest,
     lambda chance, honest: honest + b"".join(odd_line(chance) for _ in range(30)),
-    lambda chance, honest: honest + b"".join(_named(chance.choice(_NAMES)) for _ in range(10)),
     lambda chance, honest: honest[: len(honest) // 2],
     lambda chance, honest: honest * 3,
     lambda chance, honest: b"".join(_named(b"f%d" % number) for number in range(5000)),
     lambda chance, honest: b"\r\n" * 5000 + honest,
 )
+
+
+def _odd_names(chance: random.Random) -> bytes:
+    """Lines that are well-formed up to the name."""
+    return b"\r\n" + b"".join(_named(chance.choice(_NAMES)) for _ in range(10))
 
 
 def _named(name: bytes) -> bytes:

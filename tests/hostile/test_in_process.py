@@ -32,7 +32,8 @@ ROUND = 30
 VERBS = ("list", "stat", "read", "read end", "write", "create", "rename", "delete", "make", "remove", "touch", "space")
 
 steps = some.lists(some.tuples(some.sampled_from(VERBS), some.integers(0, 50)), min_size=2, max_size=8)
-kinds = some.sampled_from([kind for kind in KINDS if kind != "reports"] + ["all", "listings+content"])
+kinds = some.sampled_from(["listings", "all", "listings+content", *(kind for kind in KINDS if kind != "reports")])
+shares = some.sampled_from([0.2, 0.5, 0.9])
 
 
 @pytest.fixture(scope="module", params=["x1c", "p1s"])
@@ -118,8 +119,9 @@ def refill(card: Path) -> None:
     (card / "x.bin").write_bytes(CONTENT)
 
 
-def live_through(printer: Printer, kinds: str, seed: int, steps: list[tuple[str, int]]) -> None:
+def live_through(printer: Printer, kinds: str, share: float, seed: int, steps: list[tuple[str, int]]) -> None:
     """One mount's life with a hostile printer, and a check of what it left."""
+    steps = [("list", 0), *steps, ("list", 0)]
     with tempfile.TemporaryDirectory() as name, listening() as log:
         folder = Path(name)
         (folder / "outside").write_bytes(b"not to be touched")
@@ -128,7 +130,7 @@ def live_through(printer: Printer, kinds: str, seed: int, steps: list[tuple[str,
         filesystem = filesystem_on(printer, folder / "cache")
         try:
             user = User(filesystem)
-            printer.be_hostile(kinds, seed=seed)
+            printer.be_hostile(kinds, share=share, seed=seed)
             for verb, number in steps:
                 attempt(f"{verb} {number}", lambda verb=verb, number=number: user.do(verb, number))  # type: ignore[misc]
             printer.be_hostile("")
@@ -145,12 +147,12 @@ def live_through(printer: Printer, kinds: str, seed: int, steps: list[tuple[str,
 def run(printer: Printer, seconds: float) -> Clockwork:
     clockwork, memory = Clockwork(seconds), resident()
 
-    @given(kinds, some.integers(0, 1 << 30), steps)
+    @given(kinds, shares, some.integers(0, 1 << 30), steps)
     @settings(max_examples=ROUND, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    def examine(kinds: str, seed: int, steps: list[tuple[str, int]]) -> None:
+    def examine(kinds: str, share: float, seed: int, steps: list[tuple[str, int]]) -> None:
         with clockwork.example() as has_time:
             if has_time:
-                live_through(printer, kinds, seed, steps)
+                live_through(printer, kinds, share, seed, steps)
 
     while clockwork.has_time:
         examine()

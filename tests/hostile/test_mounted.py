@@ -30,7 +30,7 @@ COMMANDS = ("ls -la {0}", "ls -R {0}", "cat {0}/x.bin", "tail -c 100 {0}/x.bin",
           "rmdir {0}/cache/folder", "touch {0}/x.bin", "df {0}", "find {0} -maxdepth 3", "cat {0}/.bambufs/transfers",
           "echo cache/x.3mf > {0}/.bambufs/print", "cat {0}/.bambufs/print", "cat {0}/.bambufs/job")  # fmt: skip
 
-kinds = some.sampled_from([*KINDS, "all", "listings+content", "reports+listings"])
+kinds = some.sampled_from(["listings", "reports+listings", "all", "listings+content", *KINDS])
 commands = some.lists(some.sampled_from(COMMANDS), min_size=2, max_size=5)
 
 
@@ -81,9 +81,9 @@ def live_through(stage: Stage, kinds: str, seed: int, commands: list[str]) -> No
     """Some programs at work in the mount of a hostile printer, and then in that of a sane one."""
     printer, point = stage.printer, stage.mount.path
     (printer.card / "x.bin").write_bytes(CONTENT)
-    printer.be_hostile(kinds, seed=seed)
+    printer.be_hostile(kinds, share=0.5, seed=seed)
     try:
-        for command in commands:
+        for command in (COMMANDS[0], *commands):
             run("sh", "-c", command.format(point, stage.source), seconds=PATIENCE + 10)
         check_json(run("cat", point / ".bambufs/status.json").out.encode())
     finally:

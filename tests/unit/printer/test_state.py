@@ -335,6 +335,12 @@ def test_depth_length_and_width_are_bounded() -> None:
     assert [len(str(found["long"])), len(reports.tree(found)["wide"]), found["odd"]] == [4096, 256, {}]  # type: ignore[arg-type]
 
 
+def test_what_would_steer_a_terminal_is_replaced() -> None:
+    found = reports.decode(rb'{"print": {"subtask_name": "a\nb\u001b[2J\u009b"}}')
+
+    assert found == {"print": {"subtask_name": "a?b?[2J?"}}
+
+
 def test_halves_of_letters_are_replaced() -> None:
     found = reports.decode(rb'{"print": {"subtask_name": "a\ud800b", "\udfff": 1}}')
 
