@@ -171,7 +171,8 @@ class UsageError(Exception):
     """What the user asked for on the command line cannot be done; `exit_code` tells which kind.
 
     The exit codes are part of the command line's contract: 2 wrong usage, 3 wrong access code,
-    4 printer unreachable, 5 bad mount point, 6 no FUSE, 7 certificate refused, 8 printer busy.
+    4 printer unreachable, 5 bad mount point, 6 no FUSE, 7 certificate refused, 8 printer busy,
+    9 a fault in bambufs itself.
     """
 
     def __init__(self, message: str, exit_code: int = 2) -> None:

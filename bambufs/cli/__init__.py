@@ -6,15 +6,14 @@ import os
 import sys
 from contextlib import suppress
 
-from ..errors import UsageError
-from .explain import explained
+from .explain import explained, in_one_line
 from .parser import make_parser
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code. Errors are one sentence on standard error."""
+    """Run the command line; returns the exit code. Errors are one sentence on standard error, whatever happens."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a terminal that has no ticks shows question marks
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -25,9 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
-    except (UsageError, OSError) as error:
-        told = explained(error)
-        sys.stderr.write(f"bambufs: {told.message}\n")
-        return told.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        told = explained(error)
+        if sys.stderr is not None:  # as after 2>&-
+            sys.stderr.write(f"bambufs: {in_one_line(told.message)}\n")
+        return told.exit_code

@@ -35,9 +35,12 @@ def check_place(text: str) -> None:
     place = Path(text).expanduser().absolute()
     if os.path.ismount(place):
         return
-    if place.exists() and not place.is_dir():
-        raise UsageError(f"{place} is no folder; choose an empty or a new one", 5)
     try:
+        above = next(folder for folder in place.parents if folder.exists())
+        if not above.is_dir():
+            raise UsageError(f"{above} is no folder, so {place.name} cannot be made in it; choose another place", 5)
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place} is no folder; choose an empty or a new one", 5)
         if place.is_dir() and any(place.iterdir()):
             hidden = f"{place} is not empty, and a mount would hide what is in it"
             raise UsageError(f"{hidden}; choose an empty or a new one", 5)

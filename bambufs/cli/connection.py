@@ -12,6 +12,7 @@ from ..config import Config
 from ..config.file import Chosen, read_files
 from ..config.resolve import Resolved, resolve
 from ..config.settings import SETTINGS
+from ..errors import UsageError
 from .options import parse_options
 
 
@@ -24,8 +25,20 @@ def resolved(args: argparse.Namespace) -> Resolved:
 
 
 def connection_config(args: argparse.Namespace) -> Config:
-    """What is in force for the printer that ``args`` name. Raises `UsageError`."""
-    return resolved(args).config
+    """What is in force for the printer that ``args`` name, with its folder made. Raises `UsageError`."""
+    config = resolved(args).config
+    make_folder(config)
+    return config
+
+
+def make_folder(config: Config) -> None:
+    """Make the printer's folder on this computer, for its owner alone. Raises `UsageError`."""
+    try:
+        config.printer_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        why = (error.strerror or "").lower()
+        message = f"the cache folder {config.printer_dir} cannot be used: {why}; choose another with --cache-dir"
+        raise UsageError(message) from error
 
 
 def given(args: argparse.Namespace) -> dict[str, Chosen]:
@@ -40,7 +53,7 @@ def given(args: argparse.Namespace) -> dict[str, Chosen]:
 
 def log_quietly(args: argparse.Namespace, config: Config) -> None:
     """Log to the terminal only what nobody else tells the user, unless more was asked for."""
-    log.set_up(verbosity=args.verbose, file=args.log_file, secrets=(config.access_code,))
+    log.set_up(verbosity=args.verbose, file=args.log_file, faults=config.cache_dir / "faults.log")
     if not args.verbose and args.log_file is None:
         logging.getLogger("bambufs").setLevel(logging.ERROR)
         logging.getLogger("bambufs.printer.trust").setLevel(logging.WARNING)

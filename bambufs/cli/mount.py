@@ -18,7 +18,7 @@ from ..mount.adapter import Adapter, Owner
 from ..mount.leaving import Leaving
 from ..vfs.root import Root
 from .build import open_filesystem
-from .connection import resolved
+from .connection import make_folder, resolved
 from .explain import explained
 
 logger = logging.getLogger(__name__)
@@ -43,12 +43,13 @@ def run(args: argparse.Namespace) -> int:
     if options.allow_other:
         _check_allow_other()
     owner = _owner(options)
+    make_folder(config)
 
     def work(ready: Callable[[], None]) -> int:
         os.umask(0o077)
         daemon.allow_many_files()
         file = options.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
-        log.set_up(verbosity=args.verbose, file=file, secrets=(config.access_code,))
+        log.set_up(verbosity=args.verbose, file=file, faults=config.cache_dir / "faults.log")
         names = (str(place), str(given.absolute()))
         root = open_filesystem(config, list_control=options.list_control, mountpoints=names)
         leaving = Leaving(config.printer_dir)

@@ -30,12 +30,11 @@ No printer at hand? bambufs demo
 
 def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     """The whole command line. ``with_simulator`` loads the simulated printer for the options of its command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bambufs",
         description=_OVERVIEW,
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bambufs {__version__}")
     parser.set_defaults(run=lambda args: show_help(parser))
@@ -85,7 +84,7 @@ options for -o, separated by commas:
 
 exit codes:
   0 mounted   1 something else   2 wrong usage   3 wrong access code   4 printer unreachable
-  5 bad mount point   6 no FUSE   7 certificate refused   8 printer busy
+  5 bad mount point   6 no FUSE   7 certificate refused   8 printer busy   9 a fault in bambufs itself
 """
 
 

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from ..config.settings import MOUNT_KEYS, SETTINGS, SWITCH, Setting
+from ..errors import UsageError
+
+_UNKNOWN = "unrecognized arguments: "
 
 CONNECTION_OPTIONS = """\
 options for -o, separated by commas: tls_ca=FILE, url_template=URL, as for bambufs mount
 
 exit codes:
   0 done   1 refused, failed or something else   2 wrong usage   3 wrong access code   4 printer unreachable
-  7 certificate refused   8 printer busy
+  7 certificate refused   8 printer busy   9 a fault in bambufs itself
 """
 
 
@@ -30,6 +33,10 @@ class Parser(argparse.ArgumentParser):
         """Options may stand anywhere, also between the names: argparse does that only when told to."""
         if self._is_intermixing or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
+        for word in args or ():  # argparse would take --option=-- for an empty list
+            option, _, value = word.partition("=")
+            if value == "--" and option.startswith("--"):
+                self.error(f"argument {option}: '--' is no value for it")
         self._is_intermixing = True
         try:
             return self.parse_known_intermixed_args(args, namespace)
@@ -43,7 +50,15 @@ class Parser(argparse.ArgumentParser):
                 "there is no --access-code, since every user of this computer could read it; put the code into a file "
                 "that only you can read, and name that with --access-code-file"
             )
-        super().error(message)
+        if message.startswith(_UNKNOWN):
+            message = _told_unknown(message.removeprefix(_UNKNOWN).split())
+        raise UsageError(f"{message} ({self.prog} --help lists what there is)")
+
+
+def _told_unknown(words: list[str]) -> str:
+    """What is wrong with arguments that nobody asked for, without repeating their values: one may be a secret."""
+    options = [word.partition("=")[0] for word in words if word.startswith("-")]
+    return f"there is no option {' '.join(options)}" if options else "there are too many arguments"
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -99,11 +114,14 @@ def _reader(setting: Setting) -> Callable[[str], object]:
 
 
 def seconds(text: str) -> float:
-    """A number of seconds, for argparse."""
+    """A number of seconds to wait, for argparse."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, as in 5") from None
+        number = 0.0
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number of seconds from more than 0 to 3600, as in 5")
+    return number
 
 
 def port(text: str) -> int:

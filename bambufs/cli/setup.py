@@ -71,6 +71,10 @@ class _Setup:
         self.given = {key: chosen.value for key, chosen in given(args).items()}
 
     def run(self) -> int:
+        if self.args.name is not None:
+            check_name(self.args.name)
+        if "mountpoint" in self.given:
+            check_place(str(self.given["mountpoint"]))
         printer = self._printer()
         config, code = self._let_in(printer)
         name = self._name(printer, config)
@@ -186,8 +190,7 @@ class _Setup:
     # --- name and folder --------------------------------------------------------------------------
 
     def _name(self, printer: Announcement, config: Config) -> str:
-        if self.args.name:
-            check_name(self.args.name)
+        if self.args.name is not None:
             self._check_replace(self.args.name, config)
             return str(self.args.name)
         known = find_printer(config.serial or "", self.files)[0] or find_printer(config.host, self.files)[0]
@@ -214,9 +217,7 @@ class _Setup:
 
     def _mount_point(self, name: str) -> Path:
         if "mountpoint" in self.given:
-            place = Path(self.given["mountpoint"])
-            check_place(str(place))
-            return place
+            return Path(self.given["mountpoint"])
         written = [file.printers[name].written for file in self.files if name in file.printers]
         known = next((str(table["mountpoint"]) for table in written if "mountpoint" in table), None)
         question = "On which folder shall it be shown?"

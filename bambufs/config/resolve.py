@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .. import log
 from ..errors import UsageError
 from .access import NO_CODE, code_of_environment, code_of_keyring, read_code
 from .file import Chosen, ConfigFile, Table
@@ -49,6 +50,11 @@ class Resolved:
     @cached_property
     def access_code(self) -> tuple[str, str]:
         """The access code and where it came from; never show the first. Raises `UsageError`."""
+        code, origin = self._find_code()
+        log.keep_secret(code)
+        return code, origin
+
+    def _find_code(self) -> tuple[str, str]:
         file = self.given.get("access_code_file")
         if file is not None:
             return read_code(file.value), file.origin

@@ -14,6 +14,7 @@ FTPS_PORT = 990
 MQTT_PORT = 8883
 TRUST_MODES = ("first-use", "ca", "none")
 
+_LONGEST_CODE = 64
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -43,6 +44,7 @@ class Config:
         """Refuse what cannot work, in a sentence."""
         _check(bool(re.fullmatch(r"[A-Za-z0-9._:%-]+", self.host)), f"{self.host!r} is no address or name of a printer")
         _check(bool(self.access_code), "the access code is empty")
+        _check(len(self.access_code) <= _LONGEST_CODE, "the access code is too long to be one; it has eight characters")
         _check(self.access_code.isascii() and self.access_code.isprintable(), "the access code has odd characters")
         for port in (self.ftps_port, self.mqtt_port):
             _check(0 < port < 65536, f"{port} is no port; a port is a number from 1 to 65535")
@@ -50,16 +52,18 @@ class Config:
         if self.tls_trust == "ca":
             _check(self.tls_ca is not None, "--tls-trust ca needs the authority's certificates: -o tls_ca=FILE")
             _check(self.serial is not None, "--tls-trust ca needs the printer's serial: --serial SERIAL")
-        _check(self.serial is None or self.serial.isalnum(), f"{self.serial!r} is no serial")
+        serial = "none" if self.serial is None else self.serial
+        _check(serial.isascii() and serial.isalnum() and len(serial) <= 64, f"{serial[:64]!r} is no serial number")
         _check(0 <= self.ttl <= 86400, "--ttl is a number of seconds from 0 to 86400")
         is_wait = self.write_back is None or 0 <= self.write_back <= 86400
         _check(is_wait, "--write-back is a number of seconds from 0 to 86400")
-        _check(self.card_size > 0, "--card-size must be more than nothing")
+        _check(0 < self.card_size <= 10**15, "--card-size is a size of more than nothing, and at most 1000T")
         _check(1 <= self.max_sessions <= 16, "sessions is a number from 1 to 16")
         fits = self.url_template.count("{path}") == 1 and self.url_template.isprintable()
         _check(fits or not self.url_template, "url_template must hold {path} once, as in file:///sdcard/{path}")
         is_plain = self.drop_folder.isprintable() and not self.drop_folder.startswith(".")
-        _check(is_plain and "/" not in self.drop_folder, "--drop-folder takes the name of a folder, without slashes")
+        is_short = len(os.fsencode(self.drop_folder)) <= 255 if is_plain else False
+        _check(is_short and "/" not in self.drop_folder, "--drop-folder takes the name of a folder, without slashes")
 
     @property
     def trust_key(self) -> str:
@@ -86,6 +90,11 @@ class MountOptions:
     list_control: bool = False
     fuse: str | None = None
     log_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, in a sentence."""
+        for name, number in (("uid", self.uid), ("gid", self.gid)):
+            _check(number is None or 0 <= number < 2**32 - 1, f"{number} is no {name}: it is a number from 0 up")
 
 
 def _check(is_good: bool, otherwise: str) -> None:

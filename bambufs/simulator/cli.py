@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -89,6 +90,7 @@ def _model(args: argparse.Namespace) -> str:
 def _serve(args: argparse.Namespace, model: str) -> int:
     quirks = dict(parse_setting(text) for text in args.quirk)
     rate = _rate(args.rate, model)
+    _check(args)
     with contextlib.ExitStack() as stack:
         ended = stack.enter_context(_until_signal())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bambufs-simulate-")))
@@ -117,6 +119,21 @@ def _serve(args: argparse.Namespace, model: str) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse numbers and names that no printer has."""
+    for option, port in (("--ftps-port", args.ftps_port), ("--mqtt-port", args.mqtt_port)):
+        if not 0 <= port < 65536:
+            raise ValueError(f"{option} wants a port from 1 to 65535, or 0 for a free one, not {port}.")
+    if not 0 <= args.latency < math.inf:
+        raise ValueError(f"--latency wants milliseconds from 0 up, not {args.latency}.")
+    if not 0 < args.speed < math.inf:
+        raise ValueError(f"--speed wants a number above 0, not {args.speed}.")
+    if not (args.serial.isascii() and args.serial.isalnum() and len(args.serial) <= 64):
+        raise ValueError(f"{args.serial[:64]!r} is no serial number; it has letters and digits only.")
+    if not args.host:
+        raise ValueError("--host wants the address to listen at, as in 127.0.0.1.")
+
+
 def _rate(text: str, model: str) -> float | None:
     if text == "none":
         return None
@@ -126,7 +143,7 @@ def _rate(text: str, model: str) -> float | None:
         rate = float(text)
     except ValueError:
         rate = 0.0
-    if rate <= 0:
+    if not 0 < rate < math.inf:
         raise ValueError(f"--rate wants bytes a second, 'typical' or 'none', not {text!r}.")
     return rate
 
@@ -136,7 +153,7 @@ def _card(given: Path | None, scratch: Path, model: str) -> Path:
         card = scratch / "card"
         make_card(card, model_id=MODELS[model].code)
         return card
-    if not given.is_dir():
+    if not str(given) or not given.is_dir():
         raise ValueError(f"{given} is no folder; --card wants the folder that holds the card's files.")
     return given
 
@@ -156,6 +173,8 @@ def _read_code(path: Path) -> str:
         code = path.read_text().strip()
     except OSError as error:
         raise ValueError(f"The access code cannot be read from {path}: {error.strerror}.") from None
+    except UnicodeError:
+        raise ValueError(f"There is no access code in {path}: it is not text.") from None
     if not code:
         raise ValueError(f"There is no access code in {path}.")
     return code
@@ -182,7 +201,7 @@ def _announced(printer: Printer, destination: str) -> Iterator[None]:
         yield
         return
     host, _, port = destination.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"--announce wants HOST:PORT or 'none', not {destination!r}.")
     name = f"Simulated {MODELS[printer.model].title}"
     datagram = announcement(model=printer.model, serial=printer.serial, address=printer.host, name=name)

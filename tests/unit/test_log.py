@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,10 @@ logger = logging.getLogger("bambufs.test")
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give pytest its handlers back."""
+    monkeypatch.setattr(log, "_secrets", set())
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     root, own = logging.getLogger(), logging.getLogger("bambufs")
     handlers, levels = list(root.handlers), (root.level, own.level)
     root.handlers.clear()
@@ -95,20 +98,23 @@ def test_setting_up_twice_tells_everything_once(file: Path) -> None:
 
 
 def test_secret_in_a_message_is_blotted_out(file: Path) -> None:
-    log.set_up(file=file, secrets=(CODE,))
+    log.keep_secret(CODE)
+    log.set_up(file=file)
     logger.warning(f"PASS {CODE}")
     assert CODE not in file.read_text()
     assert "PASS ********" in file.read_text()
 
 
 def test_secret_in_an_argument_is_blotted_out(file: Path) -> None:
-    log.set_up(file=file, secrets=(CODE,))
+    log.keep_secret(CODE)
+    log.set_up(file=file)
     logger.warning("sent %s", {"password": CODE})
     assert CODE not in file.read_text()
 
 
 def test_secret_in_a_traceback_is_blotted_out(file: Path) -> None:
-    log.set_up(file=file, secrets=(CODE,))
+    log.keep_secret(CODE)
+    log.set_up(file=file)
     try:
         raise ValueError(f"PASS {CODE}")
     except ValueError:
@@ -118,13 +124,15 @@ def test_secret_in_a_traceback_is_blotted_out(file: Path) -> None:
 
 
 def test_secret_on_standard_error_is_blotted_out(capsys: pytest.CaptureFixture[str]) -> None:
-    log.set_up(secrets=(CODE,))
+    log.keep_secret(CODE)
+    log.set_up()
     logger.warning("PASS %s", CODE)
     assert CODE not in capsys.readouterr().err
 
 
 def test_empty_secret_blots_out_nothing(file: Path) -> None:
-    log.set_up(file=file, secrets=("",))
+    log.keep_secret("")
+    log.set_up(file=file)
     logger.warning("plain")
     assert "WARNING plain" in file.read_text()
 
@@ -133,3 +141,88 @@ def test_name_that_is_not_utf_8_can_be_logged(file: Path) -> None:
     log.set_up(file=file)
     logger.warning("%s is odd", "/\udcff.3mf")
     assert r"/\udcff.3mf is odd" in file.read_text()
+
+
+# --- faults -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "faults.log"
+
+
+def fail(what: str = "what happened") -> None:
+    """Log a fault as a `except Exception` does."""
+    try:
+        raise KeyError(what)
+    except KeyError:
+        logger.exception("getattr failed in an unforeseen way")
+
+
+def test_traceback_is_kept_off_the_terminal(faults: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up(faults=faults)
+    fail()
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"getattr failed in an unforeseen way (KeyError; details are in {faults})" in told
+
+
+def test_traceback_is_kept_in_a_file(faults: Path) -> None:
+    log.set_up(faults=faults)
+    fail()
+    kept = faults.read_text()
+    assert "Traceback" in kept
+    assert "KeyError: 'what happened'" in kept
+    assert stat.S_IMODE(faults.stat().st_mode) == 0o600
+
+
+def test_traceback_is_shown_to_those_who_want_every_step(faults: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up(faults=faults, verbosity=1)
+    fail()
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_secret_in_a_kept_traceback_is_blotted_out(faults: Path) -> None:
+    log.keep_secret(CODE)
+    log.set_up(faults=faults)
+    fail(f"PASS {CODE}")
+    assert CODE not in faults.read_text()
+
+
+def test_file_of_faults_stays_bounded(faults: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_LARGEST_FAULTS", 5000)
+    log.set_up(faults=faults)
+    for _ in range(50):
+        fail()
+    assert sorted(file.name for file in faults.parent.iterdir()) == ["faults.log", "faults.log.1"]
+    assert sum(file.stat().st_size for file in faults.parent.iterdir()) < 12_000
+
+
+def test_file_of_faults_that_cannot_be_written_is_no_trouble(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no folder").touch()
+    log.set_up(faults=tmp_path / "no folder" / "faults.log")
+    fail()
+    assert "could not be kept" in capsys.readouterr().err
+
+
+def test_log_is_rotated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_LARGEST", 2000)
+    log.set_up(file=file)
+    for number in range(500):
+        logger.warning("line %d of many", number)
+    assert sorted(kept.name for kept in file.parent.iterdir()) == ["bambufs.log", "bambufs.log.1", "bambufs.log.2"]
+    assert sum(kept.stat().st_size for kept in file.parent.iterdir()) < 7000
+
+
+def test_fault_of_a_thread_is_logged(file: Path) -> None:
+    log.set_up(file=file)
+    thread = threading.Thread(target=fail_badly, name="bambufs-list")
+    thread.start()
+    thread.join()
+    assert "the thread bambufs-list ended in an unforeseen way" in file.read_text()
+
+
+def fail_badly() -> None:
+    raise KeyError("in a thread")

@@ -92,4 +92,4 @@ def test_taken_port_is_told(port: int, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("timeout", ["0", "nan", "1e9", "-1"])
 def test_odd_timeout_is_told(port: int, timeout: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["discover", "--port", str(port), f"--timeout={timeout}"]) == 2
-    assert "--timeout is a number" in capsys.readouterr().err
+    assert "no number of seconds" in capsys.readouterr().err

@@ -274,6 +274,9 @@ def test_wrong_usage_stays_what_it_is() -> None:
     assert explained(error) is error
 
 
-def test_anything_else_is_told_to_be_unforeseen() -> None:
+def test_anything_else_is_a_fault_of_bambufs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     told = explained(KeyError("x"))
-    assert (told.exit_code, "nobody foresaw" in told.message) == (1, True)
+    assert told.exit_code == 9
+    assert "fault in bambufs itself (KeyError)" in told.message
+    assert str(tmp_path / "bambufs" / "faults.log") in told.message
