@@ -78,6 +78,7 @@ def printer_status(host: str, link: PrinterLink) -> dict[str, object]:
     return {
         "printer": {"host": host, "serial": link.serial or None, "model": model.name if model else None},
         **state.as_status(time.monotonic()),
+        "ready_to_print": state.is_ready_to_print and link.health.is_connected,
         "model": model.name if model else None,
         "mqtt": {
             "connected": health["connected"],

@@ -295,6 +295,7 @@ def test_mount_works_without_mqtt(start: Start) -> None:
         wait_until(lambda: "refuses connections" in (bench.status()["mqtt"]["trouble"] or ""), "the reason", seconds=20)
         told = bench.status()
         assert told["ftps"] == {**told["ftps"], "connected": True, "trouble": None}
+        assert not told["ready_to_print"]
         assert bench.run("cp /etc/hostname model/a.txt && cat model/a.txt").returncode == 0
         done = bench.run(f"echo {BENCHY} > .bambufs/print")
         assert "No route to host" in done.stderr

@@ -37,7 +37,7 @@ class Stand:
         self.printer, self.mount = printer, mount
         self.quirks = printer.quirks
         self._usual = {name: printer.quirks[name] for name in printer.quirks}
-        self._count = self._start = self._log_start = 0
+        self._count = self._start = self._log_start = self.jobs_before = 0
         self.folder, self.disk = mount.path, printer.card
 
     # --- for the fixture ---------------------------------------------------------------------------
@@ -45,7 +45,7 @@ class Stand:
     def begin(self) -> None:
         """Make a fresh folder, and forget what was remembered of the card."""
         self._count += 1
-        name = f"test {self._count}"
+        name = f"test-{self._count}"
         self.folder, self.disk = self.mount.path / name, self.printer.card / name
         self.disk.mkdir()
         self.refresh()

@@ -42,23 +42,6 @@ def test_every_quirk_has_help_a_source_and_fitting_values(name: str) -> None:
         assert quirk.several or not quirk.choices or value in quirk.choices
 
 
-def test_every_row_of_the_table_has_a_quirk() -> None:
-    rows = {quirk.row for quirk in TABLE.values()}
-
-    # 25 is the rate and the latency of the printer, which are no quirks.
-    assert set(range(1, 41)) - rows == {25}
-
-
-def test_the_documentation_names_every_row_every_quirk_and_tests_that_exist() -> None:
-    here = Path(__file__).parent
-    table = (here / "README.md").read_text()
-    code = "".join(place.read_text() for place in here.glob("test_*.py"))
-
-    assert set(re.findall(r"^\| (\d+) \|", table, re.MULTILINE)) == {str(number) for number in range(1, 41)}
-    assert [name for name in TABLE if f"`{name}`" not in table] == []
-    assert [name for name in re.findall(r"`(test_\w+)`", table) if f"def {name}(" not in code] == []
-
-
 @pytest.mark.parametrize("model", sorted(MODELS))
 def test_every_model_is_made_of_known_quirks(model: str, tmp_path: Path) -> None:
     quirks = Quirks(model, MODELS[model].quirks)
