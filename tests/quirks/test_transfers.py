@@ -126,12 +126,12 @@ def test_an_upload_that_never_gets_through_fails_and_leaves_the_old_file(on: On,
 
 def test_a_program_that_pauses_while_it_writes_does_not_stall_the_printer(on: On) -> None:
     stand = on("p1s")
-    stand.quirks["data_timeout"] = 0.3
+    stand.quirks["data_timeout"] = 1.0
 
     with open(stand.folder / "new.3mf", "wb") as file:
         file.write(CONTENT[:150_000])
         file.flush()
-        time.sleep(0.7)
+        time.sleep(1.5)
         file.write(CONTENT[150_000:])
 
     assert stand.holds("new.3mf", CONTENT)
@@ -142,7 +142,7 @@ def test_a_program_that_pauses_while_it_writes_does_not_stall_the_printer(on: On
 def test_an_upload_that_the_printer_gave_up_is_sent_again(on: On, model: str, end: str) -> None:
     stand = on(model)
     content = os.urandom(12_000_000)
-    stand.quirks["data_timeout"] = 0.3
+    stand.quirks["data_timeout"] = 1.0
 
     with stand.printer.hold("STOR", after_bytes=100_000) as gate:
         writer = threading.Thread(target=(stand.folder / "new.3mf").write_bytes, args=(content,))
