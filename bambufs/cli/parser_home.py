@@ -79,7 +79,7 @@ def add_setup(commands: Commands) -> None:
     at_login = parser.add_mutually_exclusive_group()
     enable = "mount it whenever you log in, by a systemd unit (asked for)"
     at_login.add_argument("--enable", action="store_true", default=None, help=enable)
-    at_login.add_argument("--no-enable", dest="enable", action="store_false", help="do not")
+    at_login.add_argument("--no-enable", dest="enable", action="store_false", help="do not mount it at login")
     parser.add_argument("--keyring", action="store_true", help="keep the access code in the desktop's keyring")
     parser.add_argument("--yes", action="store_true", help="ask nothing: take what is suggested, except for --enable")
     patience = "how long to look for it (10)"

@@ -64,7 +64,8 @@ class Resolved:
         for table in self.tables:
             if found := _code_of(table):
                 return found
-        raise UsageError(NO_CODE)
+        stranger = "" if self.name is not None else f"{self.chosen['address'].value} is not in config.toml, and "
+        raise UsageError(f"{stranger}there is {NO_CODE}")
 
     def _values(self, fields: set[str]) -> dict[str, Any]:
         filled = ((SETTINGS[key].fills, chosen.value) for key, chosen in self.chosen.items())

@@ -96,7 +96,7 @@ def test_check_tells_a_missing_folder_and_a_missing_code(home: Path, capsys: pyt
     assert main(["config", "check"]) == 2
     shown = told(capsys)
     assert "a: its folder" in shown
-    assert "b: no access code" in shown
+    assert "b: there is no access code" in shown
 
 
 def test_check_of_a_stranger(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +128,11 @@ def test_name_is_enough_for_a_command(
     write(home, f'[printer.bench]\naddress = "{printer.host}"\naccess_code = "{CODE}"\n{ports}')
     assert main(["status", "bench", "--json"]) == 0
     assert json.loads(told(capsys))["printer"]["serial"] == printer.serial
+
+
+def test_name_that_is_not_in_the_file_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mount", "garge"]) == 2
+    assert "bambufs: garge is not in config.toml, and there is no access code" in told(capsys)
 
 
 def test_mount_without_a_folder_tells_where_to_name_it(
