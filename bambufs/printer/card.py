@@ -50,6 +50,7 @@ class Card:
     """The printer's card.
 
     ``clock`` gives seconds since the epoch, for reading listings; ``leftovers`` remembers part files over a crash.
+    ``late`` is after how many seconds a printer that hung will have done what it still had to do.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Card:
         *,
         leftovers: Leftovers | None = None,
         clock: Callable[[], float] = time.time,
+        late: float = 60.0,
     ) -> None:
-        self._pool, self._clock = pool, clock
+        self._pool, self._clock, self._late = pool, clock, late
         self._leftovers = leftovers or Leftovers(None)
         self._upload_lock, self._count_lock, self._waiting_stores = Lock(), Lock(), 0
         self._family: Family | None = None
@@ -245,7 +247,7 @@ class Card:
             if isinstance(error, PrinterError) and error.path == upload.part:
                 error.path = upload.path  # our part file's name says nothing to the user
             if upload.has_begun:
-                self._janitor.give(lambda: self._tidy_after(upload), f"tidying up after {upload.path}")
+                self._tidy_after(upload, error)
             else:
                 self._leftovers.strike_out(upload.part)
             raise
@@ -274,7 +276,20 @@ class Card:
                 if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
                     upload.move.finish(session)  # it was lost after the renaming had taken effect
                     return
+                if arrived != upload.size and upload.move is None:
+                    self._renew_part(upload)
                 self._put(upload, session, is_there=arrived == upload.size)
+
+    def _renew_part(self, upload: Upload) -> None:
+        old = upload.renew_part(self.family.longest_path)
+        self._leftovers.note(upload.part)
+        self.remove_later(old)
+        self._remove_late(old)
+
+    def _remove_late(self, part: str) -> None:
+        """Remove a part file once more in a while: a printer that hung may go on to make it only then."""
+        self._leftovers.note(part)
+        self._janitor.give(lambda: self._remove_part(part), f"removing {part}", after=self._late)
 
     def _put(self, upload: Upload, session: FtpsSession, *, is_there: bool = False) -> None:
         """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed."""
@@ -301,8 +316,13 @@ class Card:
         except CardRefused:
             return False
 
-    def _tidy_after(self, upload: Upload) -> None:
-        """An upload failed: what it had put aside goes back, and its part file goes."""
+    def _tidy_after(self, upload: Upload, error: BaseException) -> None:
+        """An upload failed: have what it had put aside put back, and its part file removed."""
+        self._janitor.give(lambda: self._undo(upload), f"tidying up after {upload.path}")
+        if isinstance(error, PrinterError) and not error.answered:
+            self._remove_late(upload.part)
+
+    def _undo(self, upload: Upload) -> None:
         with self._lend() as session:
             if upload.move is not None:
                 upload.move.undo(session)

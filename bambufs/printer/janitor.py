@@ -17,13 +17,14 @@ from ..errors import PrinterBusy, PrinterError, PrinterUnreachable
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Chore:
-    """Something to do on the card, what to call it in the log, and how often it may still be tried."""
+    """Something to do on the card, what to call it in the log, how often it may still be tried, and from when on."""
 
     do: Callable[[], None]
     name: str
     tries: int
+    due: float = 0.0
 
 
 class Janitor:
@@ -57,10 +58,13 @@ class Janitor:
                 self._thread = threading.Thread(target=self._run, name="bambufs-janitor", daemon=True)
                 self._thread.start()
 
-    def give(self, do: Callable[[], None], name: str) -> None:
-        """Have ``do`` called soon; ``name`` says in the log what could not be done."""
+    def give(self, do: Callable[[], None], name: str, *, after: float = 0.0) -> None:
+        """Have ``do`` called soon, or ``after`` so many seconds; ``name`` says in the log what could not be done.
+
+        At the end, what is due later is done at once.
+        """
         with self._condition:
-            self._owed.append(_Chore(do, name, self._tries))
+            self._owed.append(_Chore(do, name, self._tries, time.monotonic() + after))
             self._condition.notify_all()
         self.start()
 
@@ -77,10 +81,13 @@ class Janitor:
         next_tidy = time.monotonic() + self._interval
         while True:
             with self._condition:
-                if not self._owed and not self._closing:
-                    self._condition.wait(max(0.0, next_tidy - time.monotonic()))
-                owed, self._owed = self._owed, []
-                closing = self._closing
+                now = time.monotonic()
+                next_due = min([next_tidy, *(chore.due for chore in self._owed)])
+                if next_due > now and not self._closing:
+                    self._condition.wait(next_due - now)
+                now, closing = time.monotonic(), self._closing
+                owed = [chore for chore in self._owed if closing or chore.due <= now]
+                self._owed = [chore for chore in self._owed if chore not in owed]
             for chore in owed:
                 self._try(chore)
             if closing:
@@ -88,9 +95,6 @@ class Janitor:
             if time.monotonic() >= next_tidy:
                 self._tidy()
                 next_tidy = time.monotonic() + self._interval
-            with self._condition:
-                if self._owed and not self._closing:
-                    self._condition.wait(self._retry_delay)
 
     def _try(self, chore: _Chore) -> None:
         try:
@@ -99,6 +103,7 @@ class Janitor:
             if not isinstance(error, (PrinterUnreachable, PrinterBusy)):
                 chore.tries -= 1  # a printer that is away is waited for, like the uploads that wait for it
             if isinstance(error, PrinterError) and chore.tries > 0:
+                chore.due = time.monotonic() + self._retry_delay
                 with self._condition:
                     self._owed.append(chore)
             else:

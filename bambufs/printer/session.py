@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ftplib
 import logging
+import socket
 import ssl
+import struct
 import time
 from calendar import timegm
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 USER = "bblp"
 BLOCK = 64 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NEGLIGIBLE = 256 * 1024
 """Bytes in the queue that are not worth a round trip to wait for."""
 _MAX_LISTING = 16 << 20
@@ -210,7 +213,13 @@ class FtpsSession:
             give_up_after(self._ftp.control, self._timeouts.reply if long else self._timeouts.connect)
 
     def close(self) -> None:
-        """Close the connection without ceremony; never raises, never waits."""
+        """Break the connection off; never raises, never waits.
+
+        By a reset, so that nothing of ours that is still under way reaches the printer later, when others have changed
+        what it was about.
+        """
+        with suppress(Exception):
+            self._ftp.control.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         with suppress(Exception):
             self._ftp.close()
 
@@ -218,7 +227,8 @@ class FtpsSession:
         """Say goodbye, so that the printer frees the slot at once, and close; never raises."""
         with suppress(Exception):
             self._ftp.putcmd("QUIT")
-        self.close()
+        with suppress(Exception):
+            self._ftp.close()
 
     # --- commands --------------------------------------------------------------------------------
 

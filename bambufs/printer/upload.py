@@ -96,6 +96,14 @@ class Upload:
         if not paths.fits(self.part, longest_path):
             self.part = new_part_path(self._path, longest_path)
 
+    def renew_part(self, longest_path: int | None) -> str:
+        """Use another part name from now on; returns the old one.
+
+        A printer that hung may begin to store under that one when it goes on, and cut short what lies there.
+        """
+        old, self.part = self.part, new_part_path(self._path, longest_path)
+        return old
+
     @property
     def move(self) -> Move | None:
         """The renaming, once it was asked for: only then can a missing part file mean success."""

@@ -437,6 +437,29 @@ def test_upload_that_breaks_off_is_sent_again(start: Start, model: str) -> None:
 
 
 @BOTH
+def test_upload_that_is_sent_again_takes_another_part_name(start: Start, model: str) -> None:
+    """A printer that hung may carry out the first STOR only when the second is through, and would empty its file."""
+    card, printer = start(model)
+    printer.quirks.once("drop_after", 100_000, times=1)
+    store(card, b"x" * 500_000)
+    first, second = (command.argument for command in printer.log if command.verb == "STOR")
+    assert first != second
+    wait_until(lambda: tidy(printer), "the first part file to be removed")
+
+
+def test_part_file_that_a_hung_printer_makes_late_is_removed(start: Start) -> None:
+    card, printer = start("x1c")
+    card._late = 0.5
+    printer.quirks.once("drop_after", 100_000, times=1)
+    store(card, b"x" * 500_000)
+    first, *_ = (command.argument for command in printer.log if command.verb == "STOR")
+    printer.wait_for("DELE")
+    wait_until(lambda: tidy(printer), "the first part file to be removed")
+    (printer.card / first[1:]).write_bytes(b"late")
+    wait_until(lambda: tidy(printer), "it to be removed again")
+
+
+@BOTH
 def test_upload_that_breaks_off_twice_fails(start: Start, model: str) -> None:
     card, printer = start(model)
     put(printer, "cache/x.3mf")

@@ -127,6 +127,20 @@ def test_refusal_is_tried_again(janitor: Janitor, card: Card) -> None:
     wait_until(lambda: len(card.asked) == 2, "two tries")
 
 
+def test_what_is_due_later_holds_nothing_up(janitor: Janitor, card: Card) -> None:
+    janitor.give(lambda: card.delete("/late"), "removing /late", after=0.2)
+    janitor.give(lambda: card.delete("/later"), "removing /later", after=60.0)
+    remove(janitor, card, "/now")
+    wait_until(lambda: "/late" in card.asked, "what is due later")
+    assert card.asked == ["/now", "/late"]
+
+
+def test_closing_does_at_once_what_is_due_later(janitor: Janitor, card: Card) -> None:
+    janitor.give(lambda: card.delete("/later"), "removing /later", after=60.0)
+    janitor.close()
+    assert card.asked == ["/later"]
+
+
 def test_tidying_goes_on_by_itself(janitor: Janitor, card: Card) -> None:
     janitor.start()
     for _ in range(3):
