@@ -65,6 +65,15 @@ class World:
         finally:
             files.release(number)
 
+    def append(self, path: str, more: bytes, offset: int) -> None:
+        """Write ``more`` at the end of a file, which is at ``offset``, and close it."""
+        number = self.files.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            self.files.write(number, more, offset)
+            self.files.flush(number)
+        finally:
+            self.files.release(number)
+
     def read(self, path: str) -> bytes:
         """Read a whole file."""
         number = self.files.open(path, os.O_RDONLY)
@@ -90,8 +99,11 @@ class World:
 
     def disk(self) -> dict[str, bytes | None]:
         """The same, as the printer's own disk has it; hidden names too."""
-        places = sorted(self.root.rglob("*"))
-        return {f"/{place.relative_to(self.root)}": None if place.is_dir() else place.read_bytes() for place in places}
+        found: dict[str, bytes | None] = {}
+        for place in sorted(self.root.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # a left-over that is being removed
+                found[f"/{place.relative_to(self.root)}"] = None if place.is_dir() else place.read_bytes()
+        return found
 
     def litter(self) -> list[str]:
         """Hidden names on the printer's disk: left-overs of ours."""
@@ -107,11 +119,11 @@ class World:
 
     def _works(self) -> bool:
         content = b"probe" * 1000
-        self.write("/probe.3mf", content)
+        self.write("/probe.gcode", content)
         self.files.forget()
         listed = dict(self.files.readdir("/"))
-        is_whole = "probe.3mf" in listed and self.read("/probe.3mf") == content
-        self.files.unlink("/probe.3mf")
+        is_whole = "probe.gcode" in listed and self.read("/probe.gcode") == content
+        self.files.unlink("/probe.gcode")
         return is_whole
 
     def until_tidy(self, seconds: float = BACK) -> None:
