@@ -83,6 +83,9 @@ class Box:
             file.write(data)
         if mtime is not None:
             os.utime(place, (mtime, mtime))
+        # The driver looks into folders ahead of need, and may remember this one as it was before.
+        with contextlib.suppress(OSError):  # a read-only mount
+            self.root.write("/.bambufs/refresh", os.fsencode(self.folder) + b"\n")
 
     def card(self, name: str) -> bytes:
         """Return what the printer's disk holds under ``name``."""
