@@ -12,7 +12,7 @@ SOAK_SECONDS ?= 900
 PACKAGE := setup.cfg setup.py bambufs/__init__.py
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517
 
-.PHONY: help device demo test test-all lint types bench soak deps clean
+.PHONY: deb help device demo test test-all lint types bench soak deps clean
 
 help:
 	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
@@ -22,6 +22,7 @@ help:
 	@echo "lint types the checks of ruff and mypy"
 	@echo "bench      bambufs and rclone side by side (OUT=$(OUT) for the figures)"
 	@echo "deps       install all that the above need"
+	@echo "deb        a Debian package, in dist"
 	@echo "clean      remove what the above made"
 
 # Without a terminal nobody can try anything: one round of it, then the end.
@@ -48,6 +49,9 @@ bench: $(VENV)/.test device
 	@.ci/packages bench
 	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
 	@$(BIN)/python -m tests.benchmarks.throughput
+
+deb: $(VENV)/.test
+	@PYTHON=$(BIN)/python .ci/deb dist
 
 deps: $(VENV)/.test device
 

@@ -36,7 +36,7 @@ MimeType=model/3mf;application/vnd.ms-package.3dmanufacturing-3dmodel+xml;applic
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are one sentence on standard error."""
-    parser = _parser()
+    parser = make_parser()
     args = parser.parse_args(arguments)
     if not args.install and args.output is None:
         parser.error("name a sliced 3MF and where to write its picture")
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bambufs-thumbnailer", description=_ABOUT, allow_abbrev=False)
     parser.add_argument("input", metavar="INPUT", nargs="?", help="a sliced 3MF, or its file: URL")
     parser.add_argument("output", metavar="OUTPUT", nargs="?", help="where to write the picture")

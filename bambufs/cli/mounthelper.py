@@ -12,7 +12,7 @@ import sys
 from ..config.settings import SETTINGS, SWITCH
 from . import main as run_bambufs
 
-_USAGE = """\
+USAGE = """\
 usage: mount.bambufs PRINTER MOUNTPOINT [-sfnrwv] [-o OPTIONS]
 
 Called by mount -t bambufs and by lines of /etc/fstab, as in:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _misused(str(error))
     chosen = {flag for flag, _ in flags}
     if "-h" in chosen:
-        print(_USAGE, end="")
+        print(USAGE, end="")
         return 0
     if len(names) != 2:
         return _misused("name a printer and a mount point")
@@ -60,5 +60,5 @@ def arguments_for(words: list[str]) -> list[str]:
 
 
 def _misused(message: str) -> int:
-    sys.stderr.write(f"mount.bambufs: {message}\n{_USAGE}")
+    sys.stderr.write(f"mount.bambufs: {message}\n{USAGE}")
     return 1

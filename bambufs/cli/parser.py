@@ -49,6 +49,7 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     parser_home.add_discover(commands)
     parser_home.add_config(commands)
     _add_trust(commands)
+    _add_completion(commands)
     _add_demo(commands)
     _add_simulate(commands, with_simulator)
     return parser
@@ -164,6 +165,25 @@ def _add_trust(commands: Commands) -> None:
     parser.add_argument("printer", metavar="PRINTER", help="its name, serial or address")
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="as given to mount (~/.cache/bambufs)")
     parser.set_defaults(run=trust.run)
+
+
+_COMPLETION_HELP = """\
+Print what makes a shell complete bambufs' commands and options when you press Tab. The Debian package brings it; else:
+  bash   bambufs completion bash > ~/.local/share/bash-completion/completions/bambufs
+  fish   bambufs completion fish > ~/.config/fish/completions/bambufs.fish
+  zsh    bambufs completion zsh > a file named _bambufs in a folder of $fpath
+"""
+
+
+def _add_completion(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "completion",
+        help="let a shell complete commands and options",
+        description=_COMPLETION_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    parser.set_defaults(run=later("completion"))
 
 
 def _add_demo(commands: Commands) -> None:

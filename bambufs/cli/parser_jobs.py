@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .parsing import Commands, add_connection, add_printer, later
+from .parsing import CONNECTION_OPTIONS, Commands, add_connection, add_printer, later
 
 _LS_HELP = """\
 Show what is in a folder of PRINTER's card: size, date, name; folders with a slash. * and ? in the last name of a path
@@ -38,11 +38,6 @@ _INFO_HELP = """\
 Show what is in FILE, a sliced 3MF: plates, time, filament, weight, and for which printer. FILE is on this computer (or
 in a mount), or on a printer, as in garage:/cache/benchy.gcode.3mf.
 """
-EXIT_CODES = """\
-exit codes:
-  0 done   1 something else   2 wrong usage   3 wrong access code   4 printer unreachable
-  7 certificate refused   8 printer busy
-"""
 
 
 def add_jobs(commands: Commands) -> None:
@@ -52,7 +47,7 @@ def add_jobs(commands: Commands) -> None:
             name,
             help=summary,
             description=text,
-            epilog=EXIT_CODES,
+            epilog=CONNECTION_OPTIONS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if has_printer:
