@@ -300,7 +300,7 @@ class FileSystem:
         return self._files.write(fh, data, offset)
 
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
-        """Cut or extend a file. Unless a program has it open for writing, the change is uploaded at once."""
+        """Cut or extend a file. The change is uploaded at once, unless a program is writing to the file."""
         if fh is not None or path is None:
             self._contents.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
@@ -308,8 +308,9 @@ class FileSystem:
         number = self._files.open(path, os.O_WRONLY)
         try:
             node = self._files.nodes.handle(number).node
+            was_stored = not node.owes_upload  # a writer that has closed it may not have been released by the kernel
             self._contents.truncate(node, length)
-            if not self._files.nodes.is_being_written(node, besides=number):
+            if was_stored or not self._files.nodes.is_being_written(node, besides=number):
                 self._files.flush(number)
         finally:
             self._files.release(number)

@@ -148,10 +148,7 @@ class Renames:
                 self._times.renamed(old, new)
                 self._blocks.forget(old)
                 self._blocks.forget(new)
-                entry = self._listings.known(paths.parent(old)).get(paths.split(old)[1])
-                self._listings.apply(old, None)
-                if entry is not None:
-                    self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
+                self._relist(old, new)
             elif target is None:
                 self._inherit(node, new)
             if node is not None:
@@ -228,12 +225,9 @@ class Renames:
             self._overlay.folder_renamed(old, new)
             self._times.renamed(old, new)
             self._blocks.forget(old)
-            entry = self._listings.known(paths.parent(old)).get(paths.split(old)[1])
             self._listings.forget(old)
             self._listings.forget(new)
-            self._listings.apply(old, None)
-            if entry is not None:
-                self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
+            self._relist(old, new)
 
     def _within_overlay(self, old: str, new: str, nodes: list[Node], target: Node | None) -> None:
         with self._holding(nodes):
@@ -292,6 +286,15 @@ class Renames:
             self._files.release(number)
 
     # --- small things -----------------------------------------------------------------------------
+
+    def _relist(self, old: str, new: str) -> None:
+        """Show the new name in place of the old one; when what was there is not known, ask for the folder again."""
+        entry = self._listings.known(paths.parent(old)).get(paths.split(old)[1])
+        self._listings.apply(old, None)
+        if entry is not None:
+            self._listings.apply(new, entry._replace(name=paths.split(new)[1]))
+        else:
+            self._listings.forget(paths.parent(new))
 
     def _forget(self, path: str) -> None:
         self._times.forget(path)

@@ -252,6 +252,17 @@ def test_truncating_a_file_that_is_being_read_is_stored_at_once(fs: FileSystem, 
     fs.release(number)
 
 
+def test_truncating_a_file_whose_writer_has_stored_it_is_stored_at_once(
+    fs: FileSystem, printer: MemoryPrinter
+) -> None:
+    number = fs.create(NEW, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    fs.flush(number)  # closed; the kernel releases it later
+    fs.truncate(NEW, 3)
+    assert printer.files[NEW] == b"new"
+    fs.release(number)
+
+
 def test_truncating_to_nothing_fetches_nothing(fs: FileSystem, printer: MemoryPrinter) -> None:
     fs.truncate(OLD, 0)
     assert printer.count("RETR") == 0

@@ -626,3 +626,14 @@ def test_time_stays_when_a_file_becomes_a_dot_name_and_back(
     fs.flush(number)
     fs.release(number)
     assert fs.getattr(DOT).mtime == EXACT
+
+
+def test_open_file_is_listed_under_its_new_name_although_its_folder_was_forgotten(fs: FileSystem) -> None:
+    names(fs, "/model")
+    number = fs.open(OLD, os.O_RDONLY)
+    fs.forget("/cache")
+    fs.rename(OLD, OTHER)
+    fs.flush(number)
+    fs.release(number)
+    assert fs.getattr(OTHER).size == len(b"old content")
+    assert read(fs, OTHER) == b"old content"
