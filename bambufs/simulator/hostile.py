@@ -47,7 +47,7 @@ class Hostility:
     def listing(self, honest: bytes) -> Pieces:
         """What goes out in place of a listing."""
         if self._strikes("listings"):
-            return self._random.choice(_LISTINGS)(self._random, honest) + _odd_names(self._random)
+            return self._random.choice(_LISTINGS)(self._random, honest) + _odd_lines(self._random)
         return self._without_end(honest, (b"x" * 9999 + b"\r\n", odd_line(self._random))) or honest
 
     def content(self, honest: bytes) -> Pieces:
@@ -123,26 +123,31 @@ _DATES = (b"Jun 13  2025", b"Jun 13 10:00", b"Feb 30  2025", b"Jun 13  0000", b"
 _KINDS = (b"-rw-rw-rw-", b"drwxrwxrwx", b"lrwxrwxrwx", b"brw-rw-rw-", b"", b"?---------")
 
 
+_FIELDS = ((b"-rw-rw-rw-", _KINDS), (b"1", (b"", b"9" * 30)), (b"root", (b"",)), (b"root", (b"",)), (b"7", _SIZES),
+           (b"Jun 13  2025", _DATES), (b"name", _NAMES), (b"\r\n", (b"\n", b"\r\r\n", b"")))  # fmt: skip
+
+
 def odd_line(chance: random.Random) -> bytes:
-    """A line of a listing with at least something odd about it."""
-    parts = (_KINDS, (b"1", b"", b"9" * 30), (b"root",), (b"root",), _SIZES, _DATES, _NAMES)
-    return b" ".join(chance.choice(part) for part in parts) + chance.choice((b"\r\n", b"\n", b"\r\r\n", b""))
+    """A line of a listing that is odd in one way, half of the time in its name."""
+    line = [good for good, _ in _FIELDS]
+    odd = chance.choice((chance.randrange(len(_FIELDS)), 6))
+    line[odd] = chance.choice(_FIELDS[odd][1])
+    return b" ".join(line[:-1]) + line[-1]
+
+
+def _odd_lines(chance: random.Random) -> bytes:
+    return b"\r\n" + b"".join(odd_line(chance) for _ in range(30))
 
 
 _LISTINGS: tuple[_Twist, ...] = (
     lambda chance, honest: honest + chance.randbytes(chance.randrange(1, 5000)),
     lambda chance, honest: chance.randbytes(300) + b"\r\n" + honest,
-    lambda chance, honest: honest + b"".join(odd_line(chance) for _ in range(30)),
+    lambda chance, honest: honest,
     lambda chance, honest: honest[: len(honest) // 2],
     lambda chance, honest: honest * 3,
     lambda chance, honest: b"".join(_named(b"f%d" % number) for number in range(5000)),
     lambda chance, honest: b"\r\n" * 5000 + honest,
 )
-
-
-def _odd_names(chance: random.Random) -> bytes:
-    """Lines that are well-formed up to the name."""
-    return b"\r\n" + b"".join(_named(chance.choice(_NAMES)) for _ in range(10))
 
 
 def _named(name: bytes) -> bytes:

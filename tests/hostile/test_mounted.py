@@ -124,6 +124,23 @@ def test_a_hostile_printer_cannot_break_its_mount(stage: Callable[[str, str], St
     fuzz(stage("x1c", "fuse3"), 8.0)
 
 
+BAD = (b"with/slash", b"../../etc/passwd", b"with\rreturn", b"with\0nul", b"m" * 1025, b"n" * 65536)
+"""Names that no folder can hold; each of the last two alone fails the whole folder in the kernel."""
+
+
+@pytest.mark.parametrize("binding", [pytest.param("fuse2", marks=pytest.mark.slow), "fuse3"])
+def test_names_that_cannot_be_shown_hide_no_others(stage: Callable[[str, str], Stage], binding: str) -> None:
+    now = stage("p1s", binding)
+    lines = b"".join(b"-rw-rw-rw-   1 root  root        7 Jun 13  2025 " + name + b"\r\n" for name in BAD)
+    (now.printer.card / "good.3mf").write_bytes(b"good")
+    now.printer.tamper("LIST", data=lambda honest: lines + honest + b"\xff\0\xfe\r\n" * 3)
+    for _ in range(2):
+        succeed("sh", "-c", f"echo > {now.mount.path}/.bambufs/refresh")
+        assert succeed("ls", now.mount.path) == "cache\ngood.3mf\n"
+    assert succeed("cat", now.mount.path / "good.3mf") == "good"
+    assert now.mount.log.count("something that cannot be shown") == len(BAD) + 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "binding"), [("x1c", "fuse2"), ("p1s", "fuse3"), ("p1s", "fuse2")])
 def test_a_hostile_printer_cannot_break_its_mount_for_long(
