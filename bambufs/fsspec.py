@@ -54,6 +54,12 @@ class BambuFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec comes
     def __reduce__(self) -> Any:
         raise TypeError("a connection to a printer cannot be pickled, since its access code would go along")
 
+    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
+        """What `fsspec` writes down of a file system (also as JSON): everything but the access code."""
+        told: dict[str, Any] = super().to_dict(include_password=include_password)
+        told.pop("access_code", None)
+        return told
+
     def close(self) -> None:
         """End the connections; the next use makes new ones only through a new file system."""
         self.printer.close()

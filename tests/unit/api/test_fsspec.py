@@ -100,6 +100,7 @@ def test_access_code_stays_out_of_urls_and_pickles(filesystem: BambuFileSystem) 
     with pytest.raises(TypeError, match="access code"):
         pickle.dumps(filesystem)
     assert "12345678" not in repr(filesystem)
+    assert "12345678" not in filesystem.to_json()
 
 
 def test_files_are_listed_read_and_globbed(filesystem: BambuFileSystem, printer: simulator.Printer) -> None:
