@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from ..config import Config, MountOptions, default_cache_dir
+from ..config import FTPS_PORT, Config, MountOptions, default_cache_dir
 from ..config.resolve import Resolved
 from ..doctor import Finding, Verdict, Visit, look_at_machine, look_at_printer
 from ..doctor.machine import mounted_places
@@ -61,9 +61,14 @@ def _visit(args: argparse.Namespace, chosen: Resolved) -> Visit:
 
 
 def _mounted_on(config: Config, usual: Path | None) -> Path | None:
-    """Where this printer is mounted now; on its ``usual`` folder if it is mounted there."""
+    """Where this printer is mounted now; on its ``usual`` folder if it is mounted there.
+
+    An address tells printers apart only where each has one of its own, which simulated ones have not.
+    """
     places = [place for what, place in mounted_places() if what == f"bambufs:{config.host}"]
-    return usual if usual in places else next(iter(places), None)
+    if usual in places:
+        return usual
+    return next(iter(places), None) if config.ftps_port == FTPS_PORT else None
 
 
 # --- telling ------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     CertificateRefused,
@@ -19,7 +21,9 @@ from ..errors import (
     UsageError,
 )
 from ..printer import trust, wire
+from ..printer.models import find_model
 from .finding import Finding, bad, good, note, skipped
+from .patience import within_moments
 
 if TYPE_CHECKING:
     from .visit import Visit
@@ -36,6 +40,11 @@ def look(visit: Visit) -> Iterator[Finding]:
     if address.exit_code:
         visit.trouble = PrinterUnreachable(address.sentence)
         return
+    told = _told_by_mount(visit.mounted_on)
+    if told is not None and _has_one_connection(told):
+        visit.trouble = PrinterBusy("the mount uses its only connection")
+        yield _mounted(visit, told)
+        return
     began = time.monotonic()
     try:
         visit.session = visit.open_session()
@@ -49,6 +58,8 @@ def look(visit: Visit) -> Iterator[Finding]:
 
 def control_may_answer(visit: Visit) -> bool:
     """Whether the control port is worth a try although the files are closed to us."""
+    if isinstance(visit.trouble, PrinterBusy):
+        return True
     return isinstance(visit.trouble, PrinterUnreachable) and _answers(visit, visit.config.mqtt_port)
 
 
@@ -58,6 +69,34 @@ def _answers(visit: Visit, port: int) -> bool:
             return True
     except (OSError, UnicodeError):
         return False
+
+
+def _told_by_mount(place: Path | None) -> dict[str, Any] | None:
+    """The file status.json of the mount on ``place``; None without a mount that answers."""
+
+    def read() -> dict[str, Any] | None:
+        try:
+            return dict(json.loads((place / ".bambufs" / "status.json").read_text())) if place is not None else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    return within_moments(read)
+
+
+def _has_one_connection(told: dict[str, Any]) -> bool:
+    model = find_model(str(told.get("model") or ""))
+    return model is not None and model.series in ("P1", "A1")
+
+
+def _mounted(visit: Visit, told: dict[str, Any]) -> Finding:
+    """What the mount says of the printer's only connection, which it uses."""
+    place, door = visit.mounted_on, told.get("ftps")
+    trouble = door.get("trouble") if isinstance(door, dict) else None
+    if trouble:
+        sentence = f"it is mounted on {place} here, and the mount says: {trouble}"
+        return bad("login", sentence, _who_else(visit), _EXIT_BUSY)
+    advice = f"to have its files looked at: bambufs unmount {place}, and check again"
+    return note("login", f"it is mounted on {place} here, which uses its only connection, and is well", advice)
 
 
 def _address(host: str) -> Finding:

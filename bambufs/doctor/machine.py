@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from ..config import MountOptions
 from ..mount import binding
 from ..vfs.journal import parsed
 from .finding import Finding, bad, good, note
+from .patience import within_moments
 
 _EXIT_NO_FUSE, _EXIT_MOUNT_POINT = 6, 5
-_PATIENCE = 2.0
 _SHOWN = 3
 _LITTLE_ROOM = 500 * 10**6
 _INSTALL = "on Debian and Ubuntu: sudo apt install fuse3 libfuse3-3 (on newer releases libfuse3-4)"
@@ -116,8 +115,9 @@ def _allow_other(options: MountOptions, settings: Path) -> Iterator[Finding]:
 
 def _dead_mounts(mounts: Path) -> Iterator[Finding]:
     places = [place for _, place in mounted_places(mounts)]
-    dead = [place for place in places if _answer_of(place) == errno.ENOTCONN]
-    silent = [place for place in places if _answer_of(place) is None]
+    answers = {place: _answer_of(place) for place in places}
+    dead = [place for place in places if answers[place] == errno.ENOTCONN]
+    silent = [place for place in places if answers[place] is None]
     for place in dead:
         advice = f"run: bambufs unmount {place}"
         yield note("mounts", f"what was mounted on {place} has died, and its remains are in the way", advice)
@@ -131,19 +131,15 @@ def _dead_mounts(mounts: Path) -> Iterator[Finding]:
 
 def _answer_of(place: Path) -> int | None:
     """The errno of a look at ``place``, 0 when it is well, None when it does not answer."""
-    answers: list[int] = []
 
-    def look() -> None:
+    def look() -> int:
         try:
             os.stat(place)
-            answers.append(0)
+            return 0
         except OSError as error:
-            answers.append(error.errno or errno.EIO)
+            return error.errno or errno.EIO
 
-    thread = threading.Thread(target=look, daemon=True, name="bambufs-look")
-    thread.start()
-    thread.join(_PATIENCE)
-    return answers[0] if answers else None
+    return within_moments(look)
 
 
 def _mount_point(place: Path | None, mounts: Path) -> Iterator[Finding]:

@@ -39,7 +39,8 @@ def look(visit: Visit) -> Iterator[Finding]:
     """Everything about files; needs the session in ``visit``."""
     session = visit.session
     if session is None:
-        yield skipped("files", "not looked at, since the printer does not let us in")
+        why = "it is in use" if isinstance(visit.trouble, PrinterBusy) else "the printer does not let us in"
+        yield skipped("files", f"not looked at, since {why}")
         return
     yield _family(session)
     try:

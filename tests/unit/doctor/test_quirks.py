@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -228,9 +230,32 @@ def test_printer_that_another_program_uses(
 def test_own_mount_is_named_when_it_has_the_slot(start: StartPrinter, examine: Examine) -> None:
     printer = start("p1s")
     with occupied(printer):
-        finding = examine(printer, visit={"mounted_on": "/home/me/printer"})["encryption"]
+        finding = examine(printer, visit={"mounted_on": Path("/home/me/printer")})["encryption"]
     assert "bambufs unmount /home/me/printer" in finding.advice
     assert finding.exit_code == 8
+
+
+def test_control_is_looked_at_while_files_are_in_use(start: StartPrinter, examine: Examine) -> None:
+    printer = start("p1s")
+    with occupied(printer):
+        found = examine(printer)
+    assert (found["files"].verdict, found["control"].verdict) == (Verdict.SKIPPED, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "verdict", "words"),
+    [(None, NOTE, "uses its only connection, and is well"), ("it is away", BAD, "the mount says: it is away")],
+)
+def test_mount_of_a_small_printer_is_asked_instead(
+    trouble: str | None, verdict: Verdict, words: str, tmp_path: Path, start: StartPrinter, examine: Examine
+) -> None:
+    (tmp_path / "mnt" / ".bambufs").mkdir(parents=True)
+    told = {"model": "P1S", "ftps": {"connected": True, "trouble": trouble}}
+    (tmp_path / "mnt" / ".bambufs" / "status.json").write_text(json.dumps(told))
+    printer = start("p1s")
+    finding = examine(printer, visit={"mounted_on": tmp_path / "mnt"})["login"]
+    assert (finding.verdict, words in finding.sentence) == (verdict, True)
+    assert printer.log == []
 
 
 def test_control_slots_that_others_have(start: StartPrinter, examine: Examine) -> None:

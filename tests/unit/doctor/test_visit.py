@@ -12,7 +12,9 @@ from bambufs.config import Config
 from bambufs.doctor import Finding, Verdict, Visit, look_at_printer
 from bambufs.printer.discovery import Announcement
 from bambufs.simulator import Printer
+from tests.support.needs import need
 from tests.support.ports import port_block
+from tests.support.vsftpd import vsftpd_printer
 from tests.unit.doctor.conftest import IN_A_HURRY, Examine, StartPrinter
 
 SERIAL = "01S00C000000001"
@@ -153,3 +155,20 @@ def test_visit_that_is_broken_off_leaves_nothing(tmp_path: Path, start: StartPri
     (left,) = printer.card.glob(".bambufs-*.part")
     (noted,) = (path for path in (config.printer_dir / "parts").iterdir() if path.name.endswith(".part"))
     assert noted.name == left.name
+
+
+def test_nothing_is_amiss_with_the_real_server(tmp_path: Path) -> None:
+    need("vsftpd")
+    with vsftpd_printer() as server, port_block() as ports:
+        (server.root / "cache").mkdir()
+        config = Config(
+            server.host,
+            server.access_code,
+            ftps_port=server.port,
+            mqtt_port=ports[0],
+            cache_dir=tmp_path / "cache",
+        )
+        found = {finding.step: finding for finding in look_at_printer(Visit(config, timeouts=IN_A_HURRY))}
+        assert list(server.root.glob(".bambufs*")) == []
+    wrong = {step for step, finding in found.items() if finding.verdict is not Verdict.GOOD}
+    assert wrong == {"control"}, "which has no server here"
