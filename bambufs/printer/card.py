@@ -7,6 +7,7 @@ having looked whether the first try took effect. Safe to call from many threads.
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from .family import ESP32, Family
 from .janitor import Janitor
 from .leftovers import Leftovers
 from .listing import parse_list
-from .parts import Move, gone, is_junk
+from .parts import Move, gone, is_junk, put_back
 from .pool import SessionPool
 from .reading import Reading
 from .session import FtpsSession
@@ -241,6 +242,7 @@ class Card:
         try:
             upload.check()
             upload.stay_within(self.family.longest_path)
+            upload.leftovers = self._leftovers
             self._leftovers.note(upload.part)
             self._carry_out(upload)
         except BaseException as error:
@@ -332,8 +334,15 @@ class Card:
 
     def tidy_up(self) -> None:
         """Have the part files removed that an earlier process left on the card when it was killed."""
+        for aside, target in self._leftovers.set_aside():
+            self._janitor.give(functools.partial(self._put_back, aside, target), f"putting back {target}")
         for path in self._leftovers.left_over():
             self.remove_later(path)
+
+    def _put_back(self, aside: str, target: str) -> None:
+        with self._lend() as session, suppress(CardRefused):
+            put_back(session, aside, target)
+        self._leftovers.strike_out(aside)
 
     def _try_set_time(self, session: FtpsSession, path: str, mtime: int) -> bool:
         if self._sets_time is False:
@@ -368,7 +377,7 @@ class Card:
         Raises `FileNotFoundError`, `InvalidName`, `CardRefused`; where the printer renames nothing an `OSError` with
         EXDEV, upon which `mv` and its like copy.
         """
-        change = Move(old, new)
+        change = Move(old, new, self._leftovers)
         try:
             self._settle(
                 lambda: self._simply(change.run), lambda: self._find(old) is None and self._find(new) is not None

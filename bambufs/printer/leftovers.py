@@ -23,19 +23,29 @@ class Leftovers:
 
     def left_over(self) -> list[str]:
         """The paths that a process which is gone noted and did not strike out."""
+        return [path for path, instead_of in self._abandoned() if not instead_of]
+
+    def set_aside(self) -> list[tuple[str, str]]:
+        """The same for files that were set aside, each with the path that it had."""
+        return [(path, instead_of) for path, instead_of in self._abandoned() if instead_of]
+
+    def _abandoned(self) -> list[tuple[str, str]]:
         if self._folder is None:
             return []
-        notes = [_abandoned(file) for file in sorted(self._folder.iterdir())]
-        return [os.fsdecode(note) for note in notes if note]
+        notes = [os.fsdecode(_abandoned(file)) for file in sorted(self._folder.iterdir())]
+        return [(path, instead_of) for path, _, instead_of in (note.partition("\0") for note in notes) if path]
 
-    def note(self, path: str) -> None:
-        """A part file is about to be made at ``path``. A full local disk is no reason not to."""
+    def note(self, path: str, *, instead_of: str = "") -> None:
+        """A part file is about to be made at ``path``, or the file at ``instead_of`` to be set aside there.
+
+        A full local disk is no reason not to.
+        """
         if self._folder is not None:
             with suppress(OSError):
                 file = os.open(self._file(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
                 self._held[path] = file
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.write(file, os.fsencode(path))
+                os.write(file, os.fsencode(f"{path}\0{instead_of}" if instead_of else path))
 
     def strike_out(self, path: str) -> None:
         """There is none at ``path`` any more."""

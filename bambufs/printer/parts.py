@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from ..errors import CardRefused, InvalidName, NotSupported
 from . import paths
+from .leftovers import Leftovers
 from .session import FtpsSession
 
 _PREFIX, _SUFFIX = ".bambufs-", ".part"
@@ -39,11 +40,12 @@ class Move:
     """A file that takes the place of another: at once where the printer renames over a file, else in three steps.
 
     RNTO onto an existing file is refused by FatFs. Then the old file is put ``aside`` first, and deleted afterwards or
-    put back. A move that was broken off by the network can be run again, and goes on where it was.
+    put back. A move that was broken off by the network can be run again, and goes on where it was. ``leftovers``
+    remember what is set aside, should this process be killed in the middle.
     """
 
-    def __init__(self, source: str, target: str) -> None:
-        self.source, self.target = source, target
+    def __init__(self, source: str, target: str, leftovers: Leftovers) -> None:
+        self.source, self.target, self._leftovers = source, target, leftovers
         self.aside: str | None = None
 
     def run(self, session: FtpsSession) -> None:
@@ -82,10 +84,11 @@ class Move:
         if self.aside is None:
             aside = new_part_path(self.target, session.family.longest_path)
             self.aside = aside
+            self._leftovers.note(aside, instead_of=self.target)
             try:
                 session.rename(self.target, aside)
             except CardRefused:
-                self.aside = None
+                self._forget_aside()
         try:
             session.rename(self.source, self.target)
         except CardRefused as refusal:
@@ -105,11 +108,26 @@ class Move:
         if self.aside is not None:
             with suppress(CardRefused):
                 session.delete(self.aside)
-            self.aside = None
+            self._forget_aside()
 
     def undo(self, session: FtpsSession) -> None:
         """The new file cannot take its place: put the old one back."""
         if self.aside is not None:
             with suppress(CardRefused):
                 session.rename(self.aside, self.target)
-            self.aside = None
+            self._forget_aside()
+
+    def _forget_aside(self) -> None:
+        if self.aside is not None:
+            self._leftovers.strike_out(self.aside)
+        self.aside = None
+
+
+def put_back(session: FtpsSession, aside: str, target: str) -> None:
+    """A move was broken off by the death of its process: what it set aside is old, or else all that there is."""
+    try:
+        session.size(target)
+    except CardRefused:
+        session.rename(aside, target)
+    else:
+        session.delete(aside)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from ..errors import CalledOff, CardRefused, ConnectionDropped, NotSupported
 from . import paths
+from .leftovers import Leftovers
 from .listing import parse_list
 from .parts import Move, new_part_path
 from .session import FtpsSession
@@ -39,6 +40,7 @@ class Upload:
         on_progress: Callable[[int], None] = lambda sent: None,
     ) -> None:
         self.size, self.mtime = size, mtime
+        self.leftovers = Leftovers(None)
         self.has_begun = False
         """Whether there may be something of it on the card."""
         self.part = new_part_path(path)
@@ -180,7 +182,7 @@ class Upload:
         with self._lock:
             self.check()
             if self._move is None:
-                self._move = Move(self.part, self._path)
+                self._move = Move(self.part, self._path, self.leftovers)
             return self._move
 
 

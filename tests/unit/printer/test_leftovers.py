@@ -27,6 +27,14 @@ def test_noted_path_is_found_by_the_next_process(folder: Path) -> None:
     assert Leftovers(folder).left_over() == ["/cache/.bambufs-1.part"]
 
 
+def test_file_set_aside_is_found_with_the_path_that_it_had(folder: Path) -> None:
+    leftovers = Leftovers(folder)
+    leftovers.note("/cache/.bambufs-1.part", instead_of="/cache/x.3mf")
+    leftovers.close()
+    again = Leftovers(folder)
+    assert (again.left_over(), again.set_aside()) == ([], [("/cache/.bambufs-1.part", "/cache/x.3mf")])
+
+
 def test_upload_of_a_living_process_is_no_leftover(folder: Path) -> None:
     uploading = Leftovers(folder)
     uploading.note("/cache/.bambufs-1.part")
