@@ -41,9 +41,10 @@ def address(printer: simulator.Printer) -> Address:
 class Site:
     """The mount point ``point``, the cache folder ``cache`` and a home, all inside ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cache: Path | None = None) -> None:
         self.folder = folder
-        self.point, self.home, self.cache = folder / "mnt", folder / "mnt-home", folder / "cache"
+        folder.mkdir(exist_ok=True)
+        self.point, self.home, self.cache = folder / "mnt", folder / "mnt-home", cache or folder / "cache"
         self.point.mkdir()
         self.home.mkdir()
 
@@ -98,7 +99,7 @@ class Site:
 
     def unmount(self) -> Ended:
         """`bambufs unmount`."""
-        return self.command("unmount", self.point).wait(30)
+        return self.command("unmount", self.point).wait(60)
 
     def daemons(self) -> list[int]:
         """The processes that serve, or try to serve, a mount here."""
