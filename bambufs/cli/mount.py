@@ -130,7 +130,7 @@ def _fuse_options(config: Config, options: MountOptions) -> dict[str, Any]:
         "entry_timeout": held,
         "negative_timeout": 0,
         "default_permissions": True,
-        "max_threads": 64,
+        "max_threads": 256,  # each reader that waits for its turn takes one, and the others must not wait for it
         "max_idle_threads": 16,
         **({"ro": True} if config.read_only else {}),
         **({"allow_other": True} if options.allow_other else {}),

@@ -172,6 +172,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
         self.pipelines = False
         self._server_name = server_name
         self._received = b""
+        self._known_session: ssl.SSLSession | None = None
         self._owes_port = False
         self._ahead: tuple[socket.socket, float] | None = None
 
@@ -317,10 +318,17 @@ class ImplicitFtps(ftplib.FTP_TLS):
             for command in commands[:-1]:
                 self.sendcmd(command)
             check_reply(self._answer(commands[-1]), "1")
-            return self._handshake(raw, self.control.session)
+            return self._handshake(raw, self._session)
         except BaseException:
             raw.close()
             raise
+
+    @property
+    def _session(self) -> ssl.SSLSession | None:
+        """The TLS session to resume. One of TLS 1.2 stays the same; with TLS 1.3 the tickets come later."""
+        if self._known_session is None or self.control.version() != "TLSv1.2":
+            self._known_session = self.control.session
+        return self._known_session
 
     def _at_once(self, raw: socket.socket, commands: Sequence[str], ahead: bool) -> ssl.SSLSocket:
         """Ask for everything at once, and begin TLS before the 150 has come: it waits in the socket until then."""
@@ -361,7 +369,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
         An error here may be that of a transfer refused, of which the reply tells more; else it comes up again.
         """
-        secured = self._wrapped(raw, self.control.session)
+        secured = self._wrapped(raw, self._session)
         secured.settimeout(0)
         with suppress(OSError):
             secured.do_handshake()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -104,3 +106,18 @@ def test_a_full_listing_is_asked_for_once_while_it_is_fresh(mount_fresh: MountFr
             assert not box.root.exists(box.at(f"missing {number}"))
 
         assert len(box.printer.sent("LIST")) == asked
+
+
+@pytest.mark.parametrize("server", ["vsftpd"], indirect=True)
+def test_many_readers_do_not_wait_for_each_other_s_pauses(mount_fresh: MountFresh) -> None:
+    contents = {f"{number}.bin": os.urandom(1 << 20) for number in range(64)}
+    with mount_fresh() as box:
+        for name, content in contents.items():
+            box.put(name, content)
+
+        began = time.monotonic()
+        with ThreadPoolExecutor(len(contents)) as readers:
+            read = dict(zip(contents, readers.map(lambda name: box.path(name).read_bytes(), contents), strict=True))
+
+        assert read == contents
+        assert time.monotonic() - began < 20  # each pause is a second: it was a minute
