@@ -43,6 +43,9 @@ _MAX_ODD_TEXT = 200
 _MOST_RENAME_REFUSALS = 2
 """Uploads whose renaming was refused, one after the other, before none is tried any more."""
 
+_LATER = (1, 4, 16)
+"""A printer that hung is looked after so many times later."""
+
 _PIPELINED = 100
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
 
@@ -51,7 +54,7 @@ class Card:
     """The printer's card.
 
     ``clock`` gives seconds since the epoch, for reading listings; ``leftovers`` remembers part files over a crash.
-    ``late`` is after how many seconds a printer that hung will have done what it still had to do.
+    ``late`` is after how many seconds a printer that hung may have done what it still had to do.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Card:
         *,
         leftovers: Leftovers | None = None,
         clock: Callable[[], float] = time.time,
-        late: float = 60.0,
+        late: float = 30.0,
     ) -> None:
         self._pool, self._clock, self._late = pool, clock, late
         self._leftovers = leftovers or Leftovers(None)
@@ -285,13 +288,19 @@ class Card:
     def _renew_part(self, upload: Upload) -> None:
         old = upload.renew_part(self.family.longest_path)
         self._leftovers.note(upload.part)
-        self.remove_later(old)
+        self._janitor.give(lambda: self._remove_part(old, for_good=False), f"removing {old}")
         self._remove_late(old)
 
     def _remove_late(self, part: str) -> None:
-        """Remove a part file once more in a while: a printer that hung may go on to make it only then."""
+        """Remove a part file some more times later: a printer that hung may go on to make it only then."""
         self._leftovers.note(part)
-        self._janitor.give(lambda: self._remove_part(part), f"removing {part}", after=self._late)
+        for factor in _LATER:
+            is_last = factor == _LATER[-1]
+            self._janitor.give(
+                lambda is_last=is_last: self._remove_part(part, for_good=is_last),  # type: ignore[misc]
+                f"removing {part}",
+                after=self._late * factor,
+            )
 
     def _put(self, upload: Upload, session: FtpsSession, *, is_there: bool = False) -> None:
         """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed."""
@@ -437,10 +446,11 @@ class Card:
         self._leftovers.note(path)
         self._janitor.give(lambda: self._remove_part(path), f"removing {path}")
 
-    def _remove_part(self, path: str) -> None:
+    def _remove_part(self, path: str, *, for_good: bool = True) -> None:
         with self._lend() as session, suppress(CardRefused):
             session.delete(path)
-        self._leftovers.strike_out(path)
+        if for_good:
+            self._leftovers.strike_out(path)
 
     def _simply(self, verb: Callable[[FtpsSession], None]) -> None:
         with self._lend() as session:

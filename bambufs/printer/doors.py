@@ -58,7 +58,7 @@ def open_card(
     times = timeouts or Timeouts()
     pool = SessionPool(lambda: FtpsSession.open(target, times), limit=config.max_sessions, probe_every=times.probe)
     pool.breaker.watcher = health.note
-    return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"), late=4 * times.reply)
+    return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"), late=2 * times.reply)
 
 
 def open_link(config: Config, check: CheckCertificate | None = None) -> PrinterLink:

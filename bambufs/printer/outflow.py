@@ -7,32 +7,20 @@ begins when the queue is empty.
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import ssl
-import struct
-import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
 from .. import interrupts
-from .wire import is_ready, patiently
+from .wire import is_ready, patiently, queued
 
 BLOCK = 64 * 1024
 _GLANCE = 0.2
 
 Progress = Callable[[int], None]
-
-
-def queued(data: socket.socket) -> int:
-    """Bytes in the kernel's queue that the other side has not confirmed yet; 0 where the kernel does not tell."""
-    try:
-        answer = fcntl.ioctl(data, termios.TIOCOUTQ, struct.pack("i", 0))  # SIOCOUTQ, see tcp(7)
-    except OSError:
-        return 0
-    return int(struct.unpack("i", answer)[0])
 
 
 class Outflow:

@@ -24,7 +24,7 @@ from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
 from .outflow import Outflow
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, give_up_after, receive, receive_all
+from .wire import ImplicitFtps, check_reply, connect, receive, receive_all
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _ENDLESS_LISTING = (
 class Timeouts:
     """How long each step may take, in seconds."""
 
-    connect: float = 4.0
+    connect: float = 3.0
     """To reach the port, or to have a command acknowledged. A printer that is on answers TCP at once."""
     greet: float = 15.0
     """For TLS, greeting and login. P1 and A1 models are slow here (greghesp/ha-bambulab#1036)."""
@@ -209,17 +209,19 @@ class FtpsSession:
 
     def be_patient(self, *, long: bool) -> None:
         """Bear a network that is interrupted for some seconds, as a long transfer should; or tell of it soon."""
-        with suppress(OSError):  # it has been closed
-            give_up_after(self._ftp.control, self._timeouts.reply if long else self._timeouts.connect)
+        self._ftp.lost_after = self._timeouts.reply if long else self._timeouts.connect
 
     def close(self) -> None:
         """Break the connection off; never raises, never waits.
 
-        By a reset, so that nothing of ours that is still under way reaches the printer later, when others have changed
-        what it was about.
+        By a reset where there may be other sessions, so that nothing of ours that is still under way reaches the
+        printer later, when they have changed what it was about. A printer with a single session takes no other before
+        this one is over, and a reset that is lost would block it for minutes: there the kernel says goodbye, and
+        repeats that until it is heard.
         """
-        with suppress(Exception):
-            self._ftp.control.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if self.family.max_sessions > 1:
+            with suppress(Exception):
+                self._ftp.control.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         with suppress(Exception):
             self._ftp.close()
 

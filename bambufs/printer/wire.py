@@ -10,11 +10,14 @@ TLS is begun before the 150 has come, and the data connection of the next transf
 from __future__ import annotations
 
 import errno
+import fcntl
 import ftplib
 import os
 import select
 import socket
 import ssl
+import struct
+import termios
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -122,13 +125,23 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
     raise failure
 
 
-def give_up_after(connection: socket.socket, seconds: float) -> None:
-    """Let the kernel end ``connection`` once the other machine has acknowledged nothing for ``seconds``.
+def queued(data: socket.socket) -> int:
+    """Bytes in the kernel's queue that the other side has not confirmed yet; 0 where the kernel does not tell."""
+    try:
+        answer = fcntl.ioctl(data, termios.TIOCOUTQ, struct.pack("i", 0))  # SIOCOUTQ, see tcp(7)
+    except OSError:
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+def is_unacknowledged(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other machine has acknowledged nothing for ``seconds``, though something is queued for it.
 
     That tells a printer that is gone from one that is slow: also one that takes a minute to answer acknowledges the
-    question at once.
+    question at once. (tcpi_last_ack_recv of TCP_INFO, see tcp(7).)
     """
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
+    return queued(connection) > 0 and int(struct.unpack_from("I", told, 56)[0]) >= seconds * 1000
 
 
 def begin_to_connect(family: int, address: object) -> socket.socket:
@@ -162,13 +175,16 @@ def connected(connection: socket.socket, seconds: float) -> socket.socket:
 class ImplicitFtps(ftplib.FTP_TLS):
     """One control connection, and the data connections that belong to it.
 
-    ``patience`` is how long the next reply may take, in seconds. ``pipelines`` tells that commands may be sent before
+    ``patience`` is how long the next reply may take, in seconds, ``lost_after`` how long a command may go without
+    being acknowledged by the other machine before the printer counts as gone.
+    ``pipelines`` tells that commands may be sent before
     those in front of them are answered.
     """
 
     def __init__(self, context: ssl.SSLContext, server_name: str, patience: float) -> None:
         super().__init__(context=context, encoding="utf-8")
-        self.patience = patience
+        self.patience, self.lost_after = patience, patience
+        self._asked = 0.0
         self.pipelines = False
         self._server_name = server_name
         self._received = b""
@@ -230,6 +246,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
     def send(self, data: bytes) -> None:
         """Send encoded lines."""
+        self._asked = time.monotonic()
         view = memoryview(data)
         while view:
             view = view[patiently(self.control.send, self.patience, view) :]
@@ -250,12 +267,24 @@ class ImplicitFtps(ftplib.FTP_TLS):
                 _check_time(deadline)
             if len(self._received) > _MAX_REPLY:
                 raise ConnectionDropped(_ENDLESS)
-            data = patiently(self.control.recv, deadline - time.monotonic(), 8192)
+            data = patiently(self._receive, deadline - time.monotonic())
             if not data:
                 raise EOFError
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+
+    def _receive(self) -> bytes:
+        """What has come in, waiting a step for it. Raises what has become of the connection: `ssl` does not tell."""
+        control = self.control
+        if not control.pending() and not is_ready(control, interrupts.STEP):
+            if time.monotonic() - self._asked > self.lost_after and is_unacknowledged(control, self.lost_after):
+                raise TimeoutError(errno.ETIMEDOUT, "nothing is acknowledged any more")
+            raise TimeoutError("timed out")
+        code = control.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        return control.recv(8192)
 
     def getmultiline(self) -> str:
         """Read one reply of one or more lines, neither endlessly many nor for longer than ``patience``."""

@@ -27,7 +27,7 @@ from ..printer.entry import Entry
 PATIENCE = 30.0
 """Seconds to wait for a listing when there is nothing else to show."""
 
-PATIENCE_WITH_STALE = 2.0
+PATIENCE_WITH_STALE = 1.5
 """Seconds to wait for a fresh listing when an old one could be shown instead."""
 
 STALE_TTL = 3.0

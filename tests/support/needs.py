@@ -21,7 +21,7 @@ from tests.support.sandbox import can_unshare
 def need(*things: str) -> None:
     """Skip the test (or fail it in CI) unless this machine has all ``things``.
 
-    A thing is ``vsftpd``, ``mosquitto``, ``fuse2``, ``fuse3``, or the name of a program.
+    A thing is ``vsftpd``, ``mosquitto``, ``fuse2``, ``fuse3``, ``island``, or the name of a program.
     """
     reasons = [reason for reason in map(missing, things) if reason]
     if not reasons:
@@ -71,7 +71,14 @@ def _fuse(library: str, module: str) -> str:
     return program("fusermount3")
 
 
+def _island() -> str:
+    from tests.support import island  # which asks here for programs
+
+    return island.why_not()
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
+    "island": _island,
     "vsftpd": _vsftpd,
     "mosquitto": _mosquitto,
     "fuse2": lambda: _fuse("fuse", "fuse"),
