@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SOAK_SHARE = 0.15
+SOAK_SHARE = 0.05
 """Of the time of `make soak`, for each of the tests here."""
 
 PATIENCE = 30.0
