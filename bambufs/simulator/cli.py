@@ -54,8 +54,16 @@ def run(args: argparse.Namespace) -> int:
             return 0
         return _serve(args, model)
     except (ValueError, OSError) as error:
-        print(f"bambufs simulate: {error}", file=sys.stderr)
+        print(f"bambufs simulate: {_told(error, args)}", file=sys.stderr)
         return 2
+
+
+def _told(error: Exception, args: argparse.Namespace) -> str:
+    """What went wrong, as a sentence."""
+    if not isinstance(error, OSError) or error.filename:
+        return str(error)
+    why = (error.strerror or "").lower()
+    return f"The printer cannot listen at {args.host} ({why}). --host, --ftps-port and --mqtt-port choose the place."
 
 
 def quirk_list(model: str) -> str:
@@ -63,14 +71,26 @@ def quirk_list(model: str) -> str:
     values = defaults_for(model)
     parts = [f"The quirks of a simulated {MODELS[model].title} ({model}):", ""]
     for quirk in TABLE.values():
-        parts += [f"{quirk.name}={_shown(values[quirk.name])}", _wrapped(quirk)]
+        others = _elsewhere(quirk.name, values[quirk.name])
+        parts += [f"{quirk.name}={_shown(values[quirk.name])}", _wrapped(quirk, others)]
     return "\n".join(parts)
 
 
-def _wrapped(quirk: Quirk) -> str:
+def _elsewhere(name: str, here: object) -> str:
+    """The other values that models have for a quirk, in words; empty when all have the same."""
+    models: dict[str, list[str]] = {}
+    for model in MODELS:
+        value = defaults_for(model)[name]
+        if value != here:
+            models.setdefault(_shown(value) or "empty", []).append(model)
+    return "; ".join(f"{value} on {', '.join(names)}" for value, names in models.items())
+
+
+def _wrapped(quirk: Quirk, others: str) -> str:
     of = "Any of" if quirk.several else "One of"
     choices = f" {of}: {', '.join(quirk.choices)}." if quirk.choices else ""
-    text = f"{quirk.help}{choices} Source: {quirk.source}."
+    elsewhere = f" Elsewhere: {others}." if others else ""
+    text = f"{quirk.help}{choices}{elsewhere} Source: {quirk.source}."
     return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 

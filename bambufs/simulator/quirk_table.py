@@ -7,6 +7,7 @@ is an inference. Row numbers are those of the table of quirks in the tests' docu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,11 @@ class Quirk:
     event: bool = False
     several: bool = False
     """Any number of the choices may be named, joined by a plus; none is an empty value."""
+    least: float = 0
+    most: float = math.inf
+    """The bounds of a number."""
+    form: str = ""
+    """A pattern that a text has to match."""
 
     @property
     def kind(self) -> type[bool | int | float | str]:
@@ -64,6 +70,7 @@ class Model:
 
 _VSFTPD = "vsftpd 3.0.3 source and behaviour"
 _LOBO = "LoBo ftp.c (inferred)"
+_CENTURY = 100 * 365 * 86400.0
 
 _QUIRKS = (
     # -- connection and TLS
@@ -84,7 +91,7 @@ _QUIRKS = (
           "accepted with every transfer refused (425).", _VSFTPD + "; " + _LOBO, choices=("421", "hang",
           "425")),
     Quirk("idle_timeout", 24, 300.0, 300.0, "Seconds after which an idle control connection is dropped.",
-          "ClusterM/open-bambu-networking"),
+          "ClusterM/open-bambu-networking", least=0.01),
     Quirk("idle_end", 24, "alert", "221",
           "How an idle connection ends: a TLS alert, bare EOF, or a stray reply.",
           _VSFTPD + "; " + _LOBO, choices=("alert", "eof", "421", "221")),
@@ -95,17 +102,17 @@ _QUIRKS = (
           "jneilliii/OctoPrint-BambuPrinter#18"),
     Quirk("data_port", 5, -1, 0,
           "The fixed data port for all transfers (2024 on a P1S); 0 is a free one that stays, "
-          "-1 a fresh one for each PASV.", "maziggy/bambuddy#1535"),
+          "-1 a fresh one for each PASV.", "maziggy/bambuddy#1535", least=-1, most=65535),
     Quirk("passive_ports", 5, "", "", "The ports from which fresh data ports are taken, as in 50000-50063.",
-          _VSFTPD),
+          _VSFTPD, form=r"(\d{1,5}(-\d{1,5})?)?"),
     Quirk("refuse_data", 5, False, False, "The data connection is refused.", "maziggy/bambuddy#1535",
           event=True),
     Quirk("wait_for_data", 5, False, True,
           "After PASV nothing is read until the data connection is there.", _LOBO),
     Quirk("accept_timeout", 26, 60.0, 10.0, "Seconds to wait for the data connection before 425.",
-          _VSFTPD + "; " + _LOBO),
+          _VSFTPD + "; " + _LOBO, least=0.01),
     Quirk("data_timeout", 26, 300.0, 10.0, "Seconds without a byte after which a transfer is given up.",
-          _VSFTPD + "; " + _LOBO),
+          _VSFTPD + "; " + _LOBO, least=0.01),
     Quirk("stall_end", 26, "421", "426",
           "How a stalled transfer ends: 421 and the connection is closed, or 426 and it goes on.",
           _VSFTPD + "; " + _LOBO, choices=("421", "426")),
@@ -138,7 +145,7 @@ _QUIRKS = (
     Quirk("epsv", 0, True, False, "EPSV, STAT, OPTS and the other extras of vsftpd are known.", _LOBO),
     Quirk("refused", 16, "", "",
           "Commands that are refused, as in MKD:550,MDTM (502 unless another code is named).",
-          "ClusterM/open-bambu-networking"),
+          "ClusterM/open-bambu-networking", form=r"\s*([A-Za-z]{3,4}(:[45]\d\d)?\s*(,\s*|$))*"),
     Quirk("terse", 0, False, True, "Replies carry no text where none is needed.", _LOBO),
     Quirk("early_code", 1, "530", "332", "The reply to any command before the login.", _LOBO, choices=("530",
           "332")),
@@ -166,12 +173,12 @@ _QUIRKS = (
     Quirk("nlst", 20, "full", "bare", "What NLST gives for a path: names with the path, or bare ones.",
           "greghesp/ha-bambulab models.py", choices=("full", "bare")),
     Quirk("utc_offset", 18, 0, 0, "Minutes by which listed times are ahead of UTC (MDTM too on ESP32).",
-          "greghesp/ha-bambulab models.py"),
+          "greghesp/ha-bambulab models.py", least=-1440, most=1440),
     Quirk("ago", 18, False, False, "August is written Ago.", "pycom ftp.c"),
     Quirk("clock_error", 18, 0.0, 0.0, "Seconds by which the printer's clock is ahead.",
-          "maziggy/bambuddy#2704"),
+          "maziggy/bambuddy#2704", least=-_CENTURY, most=_CENTURY),
     Quirk("upload_clock_error", 19, 0.0, 0.0, "Seconds by which uploaded files are stamped ahead.",
-          "sksat/bambu-rs docs/protocol.md"),
+          "sksat/bambu-rs docs/protocol.md", least=-_CENTURY, most=_CENTURY),
     Quirk("fat_times", 18, True, True, "Times are even seconds, as FAT keeps them.", "FAT"),
     # -- the card
     Quirk("card", 28, "ok", "ok",
@@ -231,7 +238,8 @@ _QUIRKS = (
     Quirk("hostile", 0, "", "",
           "What is sent malformed, endless or false, joined by a plus as in listings+endless; empty is nothing.",
           "fuzzing", choices=("all", *KINDS), several=True),
-    Quirk("hostile_share", 0, 0.3, 0.3, "How often a hostile printer does harm, 0 to 1.", "fuzzing"),
+    Quirk("hostile_share", 0, 0.3, 0.3, "How often a hostile printer does harm, 0 to 1.", "fuzzing",
+          most=1),
     Quirk("prepare_stops_at", 35, 100, 99, "The last gcode_file_prepare_percent of a print.",
           "greghesp/ha-bambulab models.py"),
 )

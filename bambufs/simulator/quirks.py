@@ -5,12 +5,15 @@ Nothing here acts; the rest of the simulator asks. Values may be turned while th
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bambufs.simulator.quirk_table import MODELS, TABLE, Quirk, Value
 
+_KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
 _TRUE = ("", "1", "yes", "on", "true")
 _FALSE = ("0", "no", "off", "false")
 
@@ -42,7 +45,7 @@ def _convert(quirk: Quirk, text: str) -> Value:
     try:
         value: Value = quirk.kind(text)
     except ValueError:
-        raise ValueError(f"The quirk {quirk.name} wants {quirk.kind.__name__}, not {text!r}.") from None
+        raise ValueError(f"The quirk {quirk.name} wants {_KINDS[quirk.kind]}, not {text!r}.") from None
     return _checked(quirk, value)
 
 
@@ -64,7 +67,18 @@ def _checked(quirk: Quirk, value: Value) -> Value:
     if quirk.kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not quirk.kind:
-        raise ValueError(f"The quirk {quirk.name} wants {quirk.kind.__name__}, not {value!r}.")
+        raise ValueError(f"The quirk {quirk.name} wants {_KINDS[quirk.kind]}, not {value!r}.")
+    if isinstance(value, str):
+        return _checked_text(quirk, value)
+    if not quirk.least <= value <= quirk.most or value == math.inf:
+        most = "up" if quirk.most == math.inf else f"to {quirk.most:g}"
+        raise ValueError(f"The quirk {quirk.name} wants a number from {quirk.least:g} {most}, not {value}.")
+    return value
+
+
+def _checked_text(quirk: Quirk, value: str) -> str:
+    if quirk.form and not re.fullmatch(quirk.form, value):
+        raise ValueError(f"The quirk {quirk.name} is not written like {value!r}. {quirk.help}")
     if quirk.several and set(str(value).split("+")) <= {"", *quirk.choices}:
         return value
     if quirk.choices and value not in quirk.choices:

@@ -58,13 +58,22 @@ def test_every_model_is_made_of_known_quirks(model: str, tmp_path: Path) -> None
         ("max_clients=2", ("max_clients", 2)),
         ("pasv_address=", ("pasv_address", "")),
         ("tls=1.2+1.3", ("tls", "1.2+1.3")),
+        ("data_port=-1", ("data_port", -1)),
+        ("passive_ports=50000-50063", ("passive_ports", "50000-50063")),
+        ("refused=MKD:550, rmd,MDTM", ("refused", "MKD:550, rmd,MDTM")),
+        ("clock_error=-86400", ("clock_error", -86400.0)),
     ],
 )
 def test_settings_as_typed(text: str, value: tuple[str, object]) -> None:
     assert parse_setting(text) == value
 
 
-@pytest.mark.parametrize("text", ["nonsense", "late_226=soon", "tls=2", "require_reuse=perhaps", "max_clients=1.5"])
+WRONG = ["nonsense", "late_226=soon", "tls=2", "require_reuse=perhaps", "max_clients=1.5", "mqtt_clients=-1"]
+WRONG += ["late_226=inf", "idle_timeout=nan", "idle_timeout=0", "data_port=65536", "data_port=-2", "passive_ports=a-b"]
+WRONG += ["refused=MKD:abc", "refused=MKD RMD", "hostile_share=2", "hostile=friendly", "utc_offset=10000"]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_a_wrong_setting_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(The|There).*\.$|lists them all\.$"):
         parse_setting(text)
@@ -120,10 +129,20 @@ def test_the_list_of_quirks_names_all_of_them(capsys: pytest.CaptureFixture[str]
     assert "\nupload_clock_error=-4492800.0\n" in shown
 
 
+def test_the_list_of_quirks_tells_what_other_models_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--list-quirks", "--family", "esp32") == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "rest=no REST is known. Elsewhere: yes on x1c, x1e, p2s, h2d, h2s. Source: sksat/bambu-rs" in shown
+    assert "cache_fifo=0 How many files /cache keeps when the printer adds one; 0 is all. Elsewhere: 6 on p2s." in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--quirk", "nonsense"],
+        ["--host", "192.0.2.1"],
+        ["--host", "nowhere.invalid"],
         ["--family", "esp32", "--model", "x1c"],
         ["--rate", "fast"],
         ["--card", "/nowhere/at/all"],
@@ -176,6 +195,30 @@ def test_it_runs_until_it_is_told_to_end_and_cleans_up(
     assert "switched off" in rest
     assert not card.exists()
     assert "abcd1234" not in greeting + rest
+
+
+def test_the_command_announces_its_printer(simulate: Callable[..., subprocess.Popen[str]]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(20)
+        simulate("--model", "a1mini", "--serial", "0300A", "--announce", f"127.0.0.1:{listener.getsockname()[1]}")
+        heard = listener.recv(4096).decode()
+
+    assert "\r\nUSN: 0300A\r\n" in heard
+    assert "\r\nDevModel.bambu.com: N1\r\n" in heard
+
+
+def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:
+    made = []
+    for number, seed in enumerate((1, 1, 2)):
+        card = tmp_path / str(number)
+        card.mkdir()
+        with Printer(card=card, model="p2s", mqtt=False, seed=seed) as printer:
+            printer.live(8)
+        made.append({str(file.relative_to(card)): file.read_bytes() for file in card.rglob("*") if file.is_file()})
+
+    assert made[0] == made[1]
+    assert made[0] != made[2]
 
 
 def test_the_certificate_stays_when_its_folder_is_given(tmp_path: Path) -> None:
