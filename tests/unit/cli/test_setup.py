@@ -200,6 +200,17 @@ def test_what_cannot_be_is_told(
     assert path.read_text() == '[printer.other]\naddress = "10.0.0.1"\n'
 
 
+def test_keyring_keeps_the_code_instead_of_the_file(
+    home: Path, printer: Printer, setup: Setup, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, str] = {}
+    monkeypatch.setattr("bambufs.cli.setup.keep_in_keyring", kept.__setitem__)
+    assert setup("--printer", printer.host, "--name", "garage", "--access-code-file", code, "--keyring") == 0
+    assert kept == {"garage": CODE}
+    ways = {key: value for key, value in written(home)["garage"].items() if key.startswith("access_code")}
+    assert ways == {"access_code_keyring": True}
+
+
 def test_enabling_installs_and_enables_the_unit(
     home: Path, printer: Printer, setup: Setup, code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

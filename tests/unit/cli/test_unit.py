@@ -40,6 +40,19 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, [line for line in done.stderr.splitlines() if "bambufs" in line]) == (0, [])
 
 
+def test_unit_is_that_of_the_packages_but_for_the_program() -> None:
+    packaged = Path(unit.__file__).parents[2] / "systemd" / "user" / "bambufs@.service"
+    own, theirs = _directives(unit.unit_text()), _directives(packaged.read_text())
+    differing = {key for key in own.keys() | theirs.keys() if own.get(key) != theirs.get(key)}
+    assert differing == {"ExecStart", "Documentation"}
+    assert own["ExecStart"].endswith(theirs["ExecStart"].removeprefix("/usr/bin/bambufs"))
+
+
+def _directives(text: str) -> dict[str, str]:
+    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+
 def test_program_with_a_blank_in_its_path_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "my 100% programs" / "bambufs"
     program.parent.mkdir()
