@@ -35,6 +35,9 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def _keep_temporary_files_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     patch.setenv("TMPDIR", str(folder))
+    patch.setenv("HOME", str(folder / "home"))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        patch.delenv(name, raising=False)
     patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # whoever runs the tests may own a printer
     patch.setattr(tempfile, "tempdir", str(folder))
 

@@ -127,6 +127,8 @@ class ConfigFile:
             tree = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UsageError(_not_toml(path, str(error))) from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path}: a number in it is too long, or brackets stand too deep in each other") from error
         for name, value in tree.items():
             _check_table(path, text, name, value)
         tables = {name: Table(path, f"printer.{name}", table, text) for name, table in tree.get("printer", {}).items()}

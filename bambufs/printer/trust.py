@@ -96,18 +96,50 @@ class TrustStore:
 
     @contextmanager
     def _open(self) -> Iterator[dict[str, str]]:
-        """The remembered fingerprints; what the block changes is written back whole."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._lock, open(os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """The remembered fingerprints; what the block changes is written back whole.
+
+        Raises `CertificateRefused` when the file cannot be read, or cannot be written and has to be.
+        """
+        with self._lock, self._locked():
             known = self._read()
             before = dict(known)
             yield known
             if known != before:
-                draft = self._file.with_suffix(".new")
-                draft.write_text(json.dumps(known, indent=1))
-                draft.chmod(0o600)
-                draft.replace(self._file)
+                self._write(known)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other mounts from the file; one in a folder that cannot be written is only read."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _write(self, known: dict[str, str]) -> None:
+        draft = self._file.with_suffix(".new")
+        try:
+            draft.touch(0o600)
+            with open(draft, "w", encoding="utf-8") as file:
+                file.write(json.dumps(known, indent=1))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._file)
+        except OSError as error:
+            raise self._unusable("written", error) from error
+
+    def _unusable(self, what: str, error: OSError) -> CertificateRefused:
+        why = (error.strerror or "").lower()
+        return CertificateRefused(
+            f"the printers' certificates in {self._file} cannot be {what} ({why}), so none can be trusted; mend that, "
+            "or choose another folder with --cache-dir"
+        )
 
     def _read(self) -> dict[str, str]:
         try:
@@ -115,7 +147,9 @@ class TrustStore:
             return {str(key): str(value) for key, value in known.items()}
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError):
+        except OSError as error:
+            raise self._unusable("read", error) from error
+        except (ValueError, AttributeError, RecursionError):
             logger.warning("%s is damaged and starts anew; certificates will be remembered again", self._file)
             return {}
 

@@ -222,7 +222,11 @@ class OpenFiles:
         """Nobody has ``node`` open any more: see to what it owes, and give back, keep or put aside its content."""
         is_wanted = self._conclude(node)
         self.contents.stop_sending(node)
-        if self.nodes.drop(node):
+        if self.nodes.is_in_use(node):
+            return  # by whoever ends it then
+        with node.io_lock:  # whoever has just stored it may still be setting a time that came late
+            is_over = self.nodes.drop(node)
+        if is_over:
             self._finish(node, is_wanted=is_wanted)
 
     def _conclude(self, node: Node) -> bool:

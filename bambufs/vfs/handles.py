@@ -194,6 +194,11 @@ class NodeTable:
                 node.handles = 0
                 node.pins = int(node.debt is not None and node.debt.in_background)
 
+    def is_in_use(self, node: Node) -> bool:
+        """Whether somebody has ``node`` open or pinned."""
+        with self._lock:
+            return bool(node.handles or node.pins)
+
     def drop(self, node: Node) -> bool:
         """Forget ``node`` if nobody has it open or pinned; returns whether it did, which is true only once."""
         with self._lock:

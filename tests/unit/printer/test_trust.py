@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -212,3 +217,47 @@ def test_junk_has_no_common_name(junk: bytes) -> None:
 @pytest.mark.parametrize("length", [1, 10, 100, 300])
 def test_certificate_cut_short_has_no_common_name(length: int) -> None:
     assert common_name(der(printer_certificate(SERIAL))[:length]) is None
+
+
+# --- the file on this computer -----------------------------------------------------------------------
+
+
+REMEMBER = """
+import pathlib, sys
+from bambufs.printer.trust import TrustStore
+for name in sys.argv[2:]:
+    TrustStore(pathlib.Path(sys.argv[1])).check(name, name.encode())
+"""
+"""What one mount does, in a process of its own."""
+
+
+def test_mounts_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "trust.json"
+    names = [[f"{process}-{number}" for number in range(25)] for process in range(4)]
+    processes = [subprocess.Popen([sys.executable, "-c", REMEMBER, file, *some]) for some in names]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    assert TrustStore(file).known() == sorted(name for some in names for name in some)
+
+
+def test_known_printer_is_trusted_from_a_file_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TrustStore(tmp_path / "trust.json")
+    store.check("01P", b"certificate")
+    monkeypatch.setattr("bambufs.printer.trust.os.open", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
+    store.check("01P", b"certificate")
+    with pytest.raises(CertificateRefused, match="another certificate"):
+        store.check("01P", b"other")
+
+
+def test_new_printer_is_not_trusted_when_it_cannot_be_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(CertificateRefused, match="cannot be written"):
+        TrustStore(tmp_path / "trust.json").check("01P", b"certificate")
+
+
+def refuse(*args: object, **more: object) -> NoReturn:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -13,8 +13,11 @@ import pytest
 
 from bambufs import interrupts
 from bambufs.errors import CardFull, Interrupted, PrinterUnreachable
+from bambufs.vfs.attributes import Attributes
 from bambufs.vfs.filesystem import FileSystem
+from bambufs.vfs.handles import Node
 from bambufs.vfs.spool import SpoolFile
+from bambufs.vfs.uploads import Uploads
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import content_of, exists, names, read, write
 from tests.unit.vfs.conftest import Clocks, Mount
@@ -461,6 +464,32 @@ def test_time_set_after_the_close_but_before_the_release_stays(fs: FileSystem, p
     fs.utimens(NEW, EXACT)
     fs.release(number)
     assert (fs.getattr(NEW).mtime, printer.times[NEW], printer.count("STOR")) == (EXACT, EXACT, 1)
+
+
+def test_time_set_while_a_new_file_is_being_stored_shows_at_once(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch, set_time, is_late = Uploads.touch, Uploads.set_time, threading.Event()
+
+    def touched_just_in_time(uploads: Uploads, node: Node, mtime: int) -> None:
+        touch(uploads, node, mtime)
+        gate.release()
+        assert is_late.wait(5)
+
+    def slowly(uploads: Uploads, path: str, attributes: Attributes, mtime: int) -> None:
+        is_late.set()
+        threading.Event().wait(0.2)
+        set_time(uploads, path, attributes, mtime)
+
+    monkeypatch.setattr(Uploads, "touch", touched_just_in_time)
+    monkeypatch.setattr(Uploads, "set_time", slowly)
+    number = fs.create(NEW, os.O_WRONLY)
+    with ThreadPoolExecutor(1) as threads, printer.gate("STOR") as gate:
+        ending = threads.submit(fs.release, number)
+        assert gate.reached.wait(5)
+        fs.utimens(NEW, EXACT)
+        assert fs.getattr(NEW).mtime == EXACT
+        ending.result(5)
 
 
 def test_time_set_by_a_handle_is_that_of_the_file(fs: FileSystem) -> None:
