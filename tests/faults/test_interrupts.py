@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from bambufs import simulator
 from tests.faults import card
 from tests.faults.conftest import MakeFile, StartPrinter
-from tests.faults.programs import SHELL_IS_BACK, Program, succeed
-from tests.faults.site import Site, address
+from tests.faults.programs import SHELL_IS_BACK, Program, run, succeed
+from tests.faults.site import Address, Site, address
+from tests.faults.world import open_world
+from tests.support.faultproxy import Fault
 from tests.support.mounting import Mounted, mounted
 from tests.support.waiting import wait_until
 
@@ -153,9 +156,9 @@ os.fsync(file)
 
 
 def test_while_fsync_waits_for_the_upload(
-    start_printer: StartPrinter, site: Site, binding: str, number: signal.Signals
+    start_printer: StartPrinter, site: Site, model: str, binding: str, number: signal.Signals
 ) -> None:
-    printer = start_printer()
+    printer = start_printer(model)
     with mounted_with_old(printer, site, binding) as mount:
         with printer.hold("STOR", after_bytes=100_000) as gate:
             writer = Program(sys.executable, "-c", _WRITE_AND_FSYNC, mount.path / "new.3mf")
@@ -182,10 +185,16 @@ def test_a_program_that_closes_after_an_interrupted_fsync(
 
 @pytest.mark.parametrize("name", [".hidden", "visible.3mf"])
 def test_while_a_rename_waits(
-    start_printer: StartPrinter, site: Site, binding: str, number: signal.Signals, make_file: MakeFile, name: str
+    start_printer: StartPrinter,
+    site: Site,
+    model: str,
+    binding: str,
+    number: signal.Signals,
+    make_file: MakeFile,
+    name: str,
 ) -> None:
     """Of a dot name, which uploads it; and of a file, while the printer does not answer."""
-    printer = start_printer()
+    printer = start_printer(model)
     with mounted_with_old(printer, site, binding) as mount:
         succeed("cp", make_file("source.3mf", 200_000), mount.path / name)
         gate = printer.hold("STOR", after_bytes=100_000) if name == ".hidden" else printer.hold("RNTO")
@@ -224,8 +233,76 @@ def _zeros(file: Path, size: int) -> Path:
     return file
 
 
-def test_while_listing(start_printer: StartPrinter, site: Site, binding: str, number: signal.Signals) -> None:
-    printer = start_printer()
+_READ_BY_MMAP = """\
+import mmap, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+with open(sys.argv[1], "rb") as file:
+    print(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)[:].count(1))
+"""
+
+
+def test_while_reading_by_mmap(
+    start_printer: StartPrinter, site: Site, model: str, binding: str, number: signal.Signals
+) -> None:
+    printer = start_printer(model)
+    (printer.card / "video.mp4").write_bytes(b"\1" * 2_000_000)
+    with mounted_with_old(printer, site, binding) as mount:
+        with printer.hold("RETR", after_bytes=300_000) as gate:
+            reader = Program(sys.executable, "-c", _READ_BY_MMAP, mount.path / "video.mp4")
+            assert gate.reached.wait(15)
+
+            reader.signal(number)
+            assert reader.wait(SHELL_IS_BACK).code == -number
+        assert succeed(sys.executable, "-c", _READ_BY_MMAP, mount.path / "video.mp4") == "2000000\n"
+        succeed("rm", mount.path / "video.mp4")
+
+
+@pytest.mark.parametrize("family", ["x1c", "p1s"])
+def test_while_waiting_for_a_printer_that_is_away(
+    site: Site, fuse3: str, number: signal.Signals, family: str, tmp_path: Path
+) -> None:
+    """Whatever asks it: a listing, a copy to it, a copy from it."""
+    with open_world(family, tmp_path / "world") as world:
+        for name in ("a.mp4", "folder/b.3mf"):
+            (world.root / name).parent.mkdir(exist_ok=True)
+            (world.root / name).write_bytes(OLD)
+        there = Address(world.proxy.host, world.proxy.port, world.server.access_code, world.server.serial)
+        world.card.pool.close()  # this one has no need of a session
+        with mounted(there, site.point, fuse3, arguments=("--ttl", "60")) as mount:
+            world.proxy.strike(Fault.BLACK_HOLE)
+            waiting = [
+                Program("cp", mount.path / "a.mp4", tmp_path / "copy"),
+                Program("cp", site.folder / "mine/small.3mf", mount.path / "new.3mf"),
+                Program("mv", mount.path / "a.mp4", mount.path / "moved.mp4"),
+            ]
+            wait_until(lambda: all(_waits_in_the_mount(program) for program in waiting), "them to wait")
+            for program in waiting:
+                program.signal(number)
+            for program in waiting:
+                assert program.wait(SHELL_IS_BACK).code == -number
+            world.proxy.mend()
+            wait_until(lambda: run("cat", mount.path / "a.mp4").out == OLD.decode(), "the mount to work", seconds=20)
+        assert (world.root / "a.mp4").read_bytes() == OLD
+        assert not (world.root / "new.3mf").exists()
+
+
+def _waits_in_the_mount(program: Program) -> bool:
+    """Whether it sleeps in the kernel, for an answer of the mount."""
+    assert program.is_running, program.wait()
+    return "fuse" in Path(f"/proc/{program.pid}/wchan").read_text() or _syscall_is_slow(program)
+
+
+def _syscall_is_slow(program: Program) -> bool:
+    """Where the kernel does not tell for what a process sleeps: it has slept for a while."""
+    before = Path(f"/proc/{program.pid}/stat").read_text()
+    time.sleep(0.1)
+    return Path(f"/proc/{program.pid}/stat").read_text() == before
+
+
+def test_while_listing(
+    start_printer: StartPrinter, site: Site, model: str, binding: str, number: signal.Signals
+) -> None:
+    printer = start_printer(model)
     (printer.card / "folder").mkdir()
     with mounted_with_old(printer, site, binding) as mount, printer.hold("LIST") as gate:
         listing = Program("ls", mount.path / "folder")
