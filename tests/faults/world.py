@@ -164,9 +164,13 @@ def open_world(
     timeouts: Timeouts = TIMEOUTS,
     ttl: float = 0.3,
     settings: str = "",
+    clock: Callable[[], float] = time.time,
     **quirks: float | str,
 ) -> Iterator[World]:
-    """A printer of that family with a card in ``folder``, and everything up to the file system, for the block."""
+    """A printer of that family with a card in ``folder``, and everything up to the file system, for the block.
+
+    ``clock`` is this computer's, in seconds since the epoch.
+    """
     with contextlib.ExitStack() as stack:
         server, ports, root = _start(stack, family, folder, settings, quirks)
         proxy = stack.enter_context(fault_proxy(ports))
@@ -179,7 +183,7 @@ def open_world(
         )
         card = open_card(config, timeouts)
         cache = Settings(cache_folder=config.printer_dir, ttl=ttl, leave_patience=0.0)
-        files = FileSystem(card, cache)
+        files = FileSystem(card, cache, clock=clock)
         world = World(server, root, proxy, card, files)
         try:
             yield world
