@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import pytest
 
 from bambufs import __version__
 from bambufs.cli import main
 from bambufs.cli.parser import make_parser
+from bambufs.config.settings import SETTINGS
 
 
 def commands() -> list[str]:
@@ -78,3 +80,27 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     outcome("mount", "--help")
     shown = capsys.readouterr().out.partition("exit codes:")[2]
     assert [code for code in "012345678" if f"{code} " not in shown] == []
+
+
+def actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every option and argument of every command."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from actions(command)
+        else:
+            yield action
+
+
+def test_what_is_kept_under_the_name_of_a_setting_is_that_setting() -> None:
+    """What the command line says is read by these names, so an option that borrowed one would change the setting."""
+    own = [action for action in actions(make_parser()) if action.dest in SETTINGS and action.dest != "mountpoint"]
+    borrowed = [action.dest for action in own if action.option_strings != [SETTINGS[action.dest].option]]
+    assert own
+    assert borrowed == []
+
+
+def test_every_option_behind_o_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome("mount", "--help")
+    shown = capsys.readouterr().out.partition("options for -o")[2]
+    assert [setting.o_name for setting in SETTINGS.values() if setting.o_name and setting.o_name not in shown] == []
