@@ -70,6 +70,7 @@ class TimeStore:
         """Write what is left and close the file."""
         with self._using() as database:
             database.commit()
+            self._has_complained = True  # a listing that still comes in has nowhere to go, and nobody misses it
         self._database.close()
 
     def ticket(self) -> int:
