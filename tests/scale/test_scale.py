@@ -1,0 +1,122 @@
+"""The bounds that a mount keeps to, whatever is on the card. Run by ``make soak``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bambufs.printer.listing import parse_list
+from tests.support.mounting import Mounted, mounted
+from tests.support.needs import need
+from tests.support.vsftpd import Vsftpd, vsftpd_printer
+
+MB = 1_000_000
+HUGE = (4 << 30) - 1  # the biggest file of a FAT card
+TICKS = os.sysconf("SC_CLK_TCK")
+LONG_AGO = 1_700_000_000
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def server() -> Iterator[Vsftpd]:
+    """A vsftpd with nothing on its card."""
+    need("vsftpd")
+    with vsftpd_printer() as server:
+        yield server
+
+
+@pytest.fixture
+def mount(server: Vsftpd, tmp_path: Path) -> Iterator[Mounted]:
+    """A mount of it."""
+    with mounted(server, tmp_path / "mnt") as mount:
+        yield mount
+
+
+def resident(mount: Mounted) -> int:
+    """The memory of a mount that is its own, in bytes."""
+    rows = Path(f"/proc/{mount.process.pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * int(next(row.split()[1] for row in rows if row.startswith("Rss:")))
+
+
+def processor_time(mount: Mounted) -> float:
+    fields = Path(f"/proc/{mount.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def make_files(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        file = folder / f"Cat_Toy_{number:05}.gcode.3mf"
+        file.touch()
+        os.utime(file, (LONG_AGO, LONG_AGO + number))
+
+
+def run(*command: str | Path) -> bytes:
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def test_a_listing_is_read_at_two_hundred_thousand_lines_a_second() -> None:
+    lines = [
+        f"-rwxr-xr-x    1 103      107      {number * 37:8d} Apr {number % 28 + 1:2d} {number % 24:02d}:"
+        f"{number % 60:02d} Cat_Toy_{number}.gcode.3mf"
+        for number in range(100_000)
+    ]
+    began = time.process_time()
+    assert len(parse_list(lines, 1.79e9)) == len(lines)
+    assert len(lines) / (time.process_time() - began) > 200_000
+
+
+def test_a_mount_that_nobody_uses_costs_next_to_nothing(mount: Mounted) -> None:
+    run("ls", "-l", mount.path)
+    assert resident(mount) < 45 * MB
+    before = processor_time(mount)
+    time.sleep(30)
+    assert processor_time(mount) - before <= 0.03 + 1 / TICKS  # a thousandth of a core
+
+
+def test_a_folder_of_ten_thousand_and_a_tree_of_a_hundred_thousand(server: Vsftpd, mount: Mounted) -> None:
+    make_files(server.root / "ten", 10_000)
+    for number in range(100):
+        make_files(server.root / f"tree/d{number:02}", 1_000)
+
+    assert len(run("ls", "-l", mount.path / "ten").splitlines()) == 10_001
+    assert len(run("ls", "-l", mount.path / "ten").splitlines()) == 10_001
+    assert len(run("find", mount.path / "tree").splitlines()) == 100_101
+    assert resident(mount) < 100 * MB
+
+
+def test_the_biggest_file_goes_in_and_out_in_constant_memory(server: Vsftpd, mount: Mounted) -> None:
+    block = os.urandom(1 << 20)
+    with (mount.path / "huge.bin").open("wb", buffering=0) as file:
+        for start in range(0, HUGE, len(block)):
+            file.write(block[: HUGE - start])
+    assert (server.root / "huge.bin").stat().st_size == HUGE
+    run("cmp", mount.path / "huge.bin", server.root / "huge.bin")
+    assert resident(mount) < 100 * MB
+
+
+def test_sixty_four_readers_at_once(server: Vsftpd, mount: Mounted) -> None:
+    contents = {f"{number}.bin": os.urandom(1 << 20) for number in range(64)}
+    for name, content in contents.items():
+        (server.root / name).write_bytes(content)
+    with ThreadPoolExecutor(len(contents)) as readers:
+        read = dict(zip(contents, readers.map(lambda name: (mount.path / name).read_bytes(), contents), strict=True))
+    assert read == contents
+    assert resident(mount) < 100 * MB
+
+
+def test_fifty_mounts_on_one_machine(server: Vsftpd, tmp_path: Path) -> None:
+    (server.root / "a.3mf").write_bytes(b"content")
+    with contextlib.ExitStack() as stack:
+        mounts = [stack.enter_context(mounted(server, tmp_path / f"mnt{number}")) for number in range(50)]
+        for mount in mounts:
+            assert (mount.path / "a.3mf").read_bytes() == b"content"
+        assert max(map(resident, mounts)) < 45 * MB
