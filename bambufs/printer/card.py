@@ -46,7 +46,7 @@ _MOST_RENAME_REFUSALS = 2
 _LATER = (1, 4, 16)
 """A printer that hung is looked after so many times later."""
 
-_PIPELINED = 100
+_PIPELINED = 500
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
 
 

@@ -22,13 +22,15 @@ MINUTE = 60
 DAY = 86400
 
 _LINE = re.compile(
-    r"([-dl])[-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(\d{1,15})\s+"
-    r"([A-Z][a-z]{2}\s+\d{1,2}\s+(?:\d{4}|\d{1,2}:\d\d)) (.+)",
+    r"([-dl])[-rwxsStT]{9}[+.@]?\s++\d++\s++\S++\s++\S++\s++(\d{1,15}+)\s++"
+    r"([A-Z][a-z]{2}\s++\d{1,2}\s++(?:\d{4}|\d{1,2}:\d\d)) (.++)",
     re.DOTALL | re.ASCII,
 )
 _LONGEST_NAME = 1024
 """Bytes; FUSE_NAME_MAX of the kernel. FAT's 255 letters have at most 765."""
-_NEVER_IN_NAMES = frozenset("/\0\r")
+_MOST_BYTES = 4
+"""Of one letter in UTF-8."""
+_NEVER_IN_NAMES = re.compile("[/\0\r]")
 # "Ago" is August on the MicroPython FTP server that the ESP32 printers' one descends from.
 _MONTHS = {"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7, "Aug": 8, "Ago": 8}
 _MONTHS |= {"Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12}
@@ -66,8 +68,10 @@ def parse_list(lines: Iterable[str], now: float, on_odd: Callable[[str], None] =
 def _is_usable(name: str) -> bool:
     """Whether a name can be shown in a folder and asked for: no ``/`` or NUL in it, no CR, which would break out of
     its line on the control connection, and no longer than the kernel takes, which fails the whole folder for one."""
-    too_long = len(name) > _LONGEST_NAME or len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME
-    return not (too_long or _NEVER_IN_NAMES.intersection(name))
+    may_be_too_long = len(name) * _MOST_BYTES > _LONGEST_NAME
+    if may_be_too_long and len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
+        return False
+    return _NEVER_IN_NAMES.search(name) is None
 
 
 def _year_of(now: float) -> int:

@@ -50,6 +50,8 @@ def parts(path: str) -> list[str]:
 
 def folded(name: str) -> str:
     """``name`` as a FAT card compares it: upper case, letter by letter (``ß`` and ``ss`` stay apart)."""
+    if name.isascii():
+        return name.upper()
     return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in name)
 
 
