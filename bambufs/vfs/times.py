@@ -33,6 +33,9 @@ create table if not exists times (
 _OF_FOLDER = "select name, size, mtime, listed, resolution, own from times where folder = ?"
 _BELOW = "folder = ? or substr(folder, 1, ?) = ?"
 
+_MOST_CHANGES = 10_000
+"""How many own changes are remembered while no listing has shown them."""
+
 _RECENT = 120
 """Seconds within which a file may have been written again without its listed minute changing."""
 
@@ -83,8 +86,7 @@ class TimeStore:
         """The file at ``path`` now has ``size`` bytes and the time ``mtime``; the next listing will bind them."""
         key = _key(path)
         with self._using() as database:
-            self._changes += 1
-            self._changed_at[key] = self._changes
+            self._note_change(key)
             database.execute("insert or replace into times values (?, ?, ?, ?, null, null, 1)", (*key, size, mtime))
             database.commit()
 
@@ -92,6 +94,7 @@ class TimeStore:
         """Forget ``path`` and everything below it."""
         below = os.fsencode(path)
         with self._using() as database:
+            self._changed_at.pop(_key(path), None)
             database.execute("delete from times where folder = ? and name = ?", _key(path))
             database.execute(f"delete from times where {_BELOW}", (below, len(below) + 1, below + b"/"))
             database.commit()
@@ -101,8 +104,7 @@ class TimeStore:
         self.forget(new)
         before, after = os.fsencode(old), os.fsencode(new)
         with self._using() as database:
-            self._changes += 1
-            self._changed_at[_key(new)] = self._changes
+            self._note_change(_key(new))
             database.execute(
                 "update times set folder = ?, name = ? where folder = ? and name = ?", (*_key(new), *_key(old))
             )
@@ -111,6 +113,15 @@ class TimeStore:
                 (after, len(before) + 1, before, len(before) + 1, before + b"/"),
             )
             database.commit()
+
+    def _note_change(self, key: tuple[bytes, bytes]) -> None:
+        """Remember that ``key`` was changed just now; of very many, the oldest are forgotten."""
+        self._changes += 1
+        self._changed_at.pop(key, None)
+        self._changed_at[key] = self._changes
+        if len(self._changed_at) > _MOST_CHANGES:
+            for old in list(self._changed_at)[: _MOST_CHANGES // 2]:
+                del self._changed_at[old]
 
     # --- listings ---------------------------------------------------------------------------------
 
@@ -140,11 +151,12 @@ class TimeStore:
     def correct(self, folder: str, entries: Iterable[Entry], ticket: int) -> list[Entry]:
         """``entries`` as listed in ``folder`` since ``ticket``, with exact times where they are known.
 
-        Binds what was remembered before the listing began, and forgets what it contradicts.
+        Binds what was remembered before the listing began, and forgets what it contradicts or lacks.
         """
-        known = self._of_folder(folder)
+        known, entries = self._of_folder(folder), list(entries)
         if not known:
-            return list(entries)
+            return entries
+        self._prune(folder, known.keys() - {entry.name for entry in entries}, ticket)
         corrected = []
         for entry in entries:
             remembered = known.get(entry.name)
@@ -157,6 +169,15 @@ class TimeStore:
                 self._drop(folder, entry)
                 corrected.append(entry)
         return corrected
+
+    def _prune(self, folder: str, gone: Iterable[str], ticket: int) -> None:
+        """Forget files that the listing does not show any more, unless they have come since ``ticket``."""
+        keys = [_key(paths.join(folder, name)) for name in gone]
+        with self._using() as database:
+            old = [key for key in keys if self._changed_at.get(key, 0) <= ticket]
+            database.executemany("delete from times where folder = ? and name = ?", old)
+            if old:
+                database.commit()
 
     def _bind(self, folder: str, entry: Entry, known: _Known) -> None:
         if known.listed is None:

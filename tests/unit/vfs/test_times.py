@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bambufs.printer.entry import Entry
+from bambufs.vfs import times
 from bambufs.vfs.times import TimeStore
 
 MINUTE, DAY = 60, 86400
@@ -390,3 +393,36 @@ def test_failing_disk_is_told_once(store: TimeStore, caplog: pytest.LogCaptureFi
 def test_failing_disk_leaves_the_printers_times(store: TimeStore) -> None:
     store._database.execute("drop table times")
     assert shown(store, listed()) == LISTED
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def rows(file: Path) -> int:
+    """How many files are remembered."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        return int(database.execute("select count(*) from times").fetchone()[0])
+
+
+def test_file_that_is_not_listed_any_more_is_forgotten(store: TimeStore, file: Path) -> None:
+    for name in ("old", "older", "x"):
+        store.remember(f"/cache/{name}", 7, EXACT)
+    store.correct("/cache", [listed()], store.ticket())
+    assert rows(file) == 1
+
+
+def test_file_that_came_after_the_listing_began_is_kept(store: TimeStore, file: Path) -> None:
+    ticket = store.ticket()
+    store.remember("/cache/new", 7, EXACT)
+    store.correct("/cache", [listed()], ticket)
+    assert rows(file) == 1
+
+
+def test_changes_that_no_listing_shows_take_no_memory(store: TimeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(times, "_MOST_CHANGES", 10)
+    for number in range(100):
+        store.remember(f"/cache/{number}", 7, EXACT)
+    assert len(store._changed_at) <= 10
+    for number in range(100):
+        store.forget(f"/cache/{number}")
+    assert store._changed_at == {}
