@@ -129,6 +129,10 @@ class _Doctype(Exception):
     """A document type declaration was met."""
 
 
+_UNREADABLE = (_Doctype, expat.ExpatError, ValueError, LookupError)
+"""What a parser may raise; the last one for an encoding that nobody knows."""
+
+
 def parse_slice_info(data: bytes, path: str) -> SliceInfo:
     """The plates described in ``data``; none when it is empty.
 
@@ -141,7 +145,7 @@ def parse_slice_info(data: bytes, path: str) -> SliceInfo:
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     try:
         parser.Parse(data, True)
-    except (_Doctype, expat.ExpatError, ValueError) as error:
+    except _UNREADABLE as error:
         raise InvalidJob(
             "What the slicer noted in it (slice_info.config) cannot be read; export it from the slicer again.",
             path,
@@ -159,7 +163,7 @@ def parse_title(head: bytes) -> str:
     parser = _parser()
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     parser.CharacterDataHandler = reader.text
-    with contextlib.suppress(_Doctype, expat.ExpatError, ValueError):
+    with contextlib.suppress(*_UNREADABLE):
         parser.Parse(head, False)
     return " ".join(reader.title.split())
 
