@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from .. import interrupts
+from .pace import Pace
 from .wire import is_ready, patiently, queued
 
 BLOCK = 64 * 1024
@@ -40,13 +41,17 @@ class Outflow:
     def send(self, source: BinaryIO) -> None:
         """Hand the rest of ``source`` over, and tell the printer that the file ends there.
 
-        Raises `TimeoutError` when it stalls, `Interrupted`, what ``on_progress`` raises, and `OSError`.
+        Raises `TimeoutError` when it stalls or hardly moves (see `Pace`), `Interrupted`, what ``on_progress`` raises,
+        and `OSError`.
         """
+        pace = Pace()
         while block := source.read(BLOCK):
             view = memoryview(block)
             while view:
-                view = view[patiently(self._data.send, self._stall, view) :]
-            self._sent += len(block)
+                count = patiently(self._data.send, self._stall, view)
+                view = view[count:]
+                self._sent += count
+                pace.moved(self._sent)
             self._tell(queued(self._data))
             interrupts.check()
         self._end()
@@ -57,10 +62,11 @@ class Outflow:
 
         Raises as `send` does.
         """
-        left, moved_at = queued(self._data), time.monotonic()
+        left, moved_at, pace = queued(self._data), time.monotonic(), Pace(self._gone)
         while left > negligible and not is_answered(_GLANCE):
             before, left = left, queued(self._data)
             self._tell(left)
+            pace.moved(self._gone)
             if left < before:
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > self._stall:

@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
 from .family import Family, family_of
 from .outflow import Outflow
+from .pace import Pace
 from .replies import connecting, translating
 from .wire import ImplicitFtps, check_reply, connect, receive, receive_all
 
@@ -99,14 +100,22 @@ class Download:
 
     def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str, stall: float) -> None:
         self._session, self._data, self._path, self._stall = session, data, path, stall
+        self._moved, self._waited = 0, 0.0
+        self._pace = Pace(clock=lambda: self._waited)
 
     def read(self, size: int = BLOCK) -> bytes:
         """The next bytes, at most ``size``; empty at the end.
 
-        Raises `PrinterTimeout` when nothing came for the stall time-out, `ConnectionDropped`, `Interrupted`.
+        Raises `PrinterTimeout` when nothing came for the stall time-out, or hardly anything for long (see `Pace`; only
+        the time in here counts), `ConnectionDropped`, `Interrupted`.
         """
         with translating(self._path):
-            return receive(self._data, self._stall, size)
+            began = time.monotonic()
+            block = receive(self._data, self._stall, size)
+            self._waited += time.monotonic() - began
+            self._moved += len(block)
+            self._pace.moved(self._moved)
+            return block
 
     def abandon(self) -> None:
         """Close the data connection and nothing more; the session must be closed after it."""
