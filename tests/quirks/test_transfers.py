@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from bambufs.vfs.streaming import PAUSE
 from tests.contract.box import refused
 from tests.quirks.conftest import On
 from tests.quirks.stand import Stand
@@ -77,6 +78,7 @@ def test_half_a_file_that_the_printer_takes_for_whole_is_sent_again(on: On, mode
     place.write_bytes(CONTENT)
 
     assert stand.codes("STOR") == ["226", "226"]
+    stand.wait_until_tidy()
     assert stand.holds("there.3mf", CONTENT)
 
 
@@ -126,16 +128,17 @@ def test_an_upload_that_never_gets_through_fails_and_leaves_the_old_file(on: On,
 
 def test_a_program_that_pauses_while_it_writes_does_not_stall_the_printer(on: On) -> None:
     stand = on("p1s")
-    stand.quirks["data_timeout"] = 1.0
+    stand.quirks["data_timeout"] = PAUSE + 1.5
 
     with open(stand.folder / "new.3mf", "wb") as file:
         file.write(CONTENT[:150_000])
         file.flush()
-        time.sleep(1.5)
+        time.sleep(PAUSE + 2)
         file.write(CONTENT[150_000:])
 
+    stand.wait_until_tidy()
     assert stand.holds("new.3mf", CONTENT)
-    assert set(stand.codes("STOR")) == {"226"}
+    assert not [reply for command in stand.sent("STOR") for reply in command.replies if reply.startswith("426")]
 
 
 @pytest.mark.parametrize(("model", "end"), [("x1c", "421"), ("p1s", "426")])
@@ -193,7 +196,7 @@ def test_a_download_that_always_ends_early_is_taken_up_where_the_printer_can(on:
     stand.quirks["short_retr"] = 100_000
 
     assert place.read_bytes() == CONTENT
-    assert stand.codes("REST") == ["350", "350"]
+    assert set(stand.codes("REST")) == {"350"}
 
 
 @pytest.mark.parametrize("size", [0, 1024, 2047, 1024 * 290])
