@@ -40,11 +40,16 @@ def test_settings_come_with_their_line() -> None:
         ('fuse = "2"', "fuse", "fuse2"),
         ('mountpoint = "/mnt/printer"', "mountpoint", Path("/mnt/printer")),
         ('access_code_file = "code"', "access_code_file", PATH.parent / "code"),
-        ('mountpoint = "~/printer"', "mountpoint", Path("~/printer").expanduser()),
     ],
 )
 def test_value_is_taken(written: str, key: str, value: object) -> None:
     assert printer(written).printers["garage"].settings()[key].value == value
+
+
+def test_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    settings = printer('mountpoint = "~/printer"').printers["garage"].settings()
+    assert settings["mountpoint"].value == Path("/home/me/printer")
 
 
 @pytest.mark.parametrize(
