@@ -223,6 +223,9 @@ class Renames:
             for node in nodes:
                 self._follow(node, paths.moved(node.path, old, new))
             self._overlay.folder_renamed(old, new)
+            for node in nodes:
+                if node.is_local and node.spool is not None:
+                    node.spool.file = self._overlay.local(node.path)
             self._times.renamed(old, new)
             self._blocks.forget(old)
             self._listings.forget(old)

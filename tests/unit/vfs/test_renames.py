@@ -637,3 +637,14 @@ def test_open_file_is_listed_under_its_new_name_although_its_folder_was_forgotte
     fs.release(number)
     assert fs.getattr(OTHER).size == len(b"old content")
     assert read(fs, OTHER) == b"old content"
+
+
+def test_open_dot_file_is_stored_after_its_folder_was_renamed(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.create(DOT, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    fs.rename("/cache", "/moved")
+    fs.rename(DOT.replace("/cache/", "/moved/"), "/model/new.3mf")
+    fs.flush(number)
+    fs.release(number)
+    assert printer.files["/model/new.3mf"] == b"new content"
+    assert read(fs, "/model/new.3mf") == b"new content"
