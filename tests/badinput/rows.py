@@ -61,6 +61,7 @@ BASE = {
     "info": ["127.0.0.1:/x.3mf"],
     "demo": [],
     "simulate": [],
+    "completion": ["bash"],
 }
 """What else a command needs: with it alone, everything is right."""
 
@@ -163,6 +164,7 @@ OPTIONS: dict[str, list[Row]] = {
 """By option; each is tried with every command that has it."""
 
 ARGUMENTS: dict[str, list[Row]] = {
+    "shell": [Row(text, 2, "choose from") for text in ("tcsh", "", "BASH", "/bin/bash")],
     "PATH": [],  # names on the card are tried on a card, in test_names.py
     "DEST": [],
     "PRINTER": [

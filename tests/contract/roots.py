@@ -231,7 +231,7 @@ class InProcessRoot(Root):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         fh = self.files.open(path, flags & ~os.O_TRUNC)
         if flags & os.O_TRUNC:
-            self.files.truncate(path, 0)
+            self.files.truncate(path, 0, fh)  # as the kernel does, which opens first
         return fh
 
     def status(self, path: str) -> Status:
