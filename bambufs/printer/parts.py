@@ -36,6 +36,17 @@ def gone(path: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "The printer has no such file any more", path)
 
 
+def _is_there(session: FtpsSession, path: str) -> bool:
+    """Whether there is such a file, as far as the printer tells."""
+    try:
+        session.size(path)
+    except NotSupported:
+        return True
+    except CardRefused:
+        return False
+    return True
+
+
 class Move:
     """A file that takes the place of another: at once where the printer renames over a file, else in three steps.
 
@@ -81,6 +92,8 @@ class Move:
             raise self._refused(refusal) from refusal
 
     def _swap(self, session: FtpsSession) -> None:
+        if self.aside is not None and not _is_there(session, self.aside):
+            self._forget_aside()  # the connection broke before it had been put aside
         if self.aside is None:
             aside = new_part_path(self.target, session.family.longest_path)
             self.aside = aside

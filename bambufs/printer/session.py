@@ -71,6 +71,8 @@ class Manners:
     """
 
     pipelines: bool = True
+    ends_listings: bool = False
+    """Whether a listing of it has ended with TLS's close_notify: then one without that was cut short."""
 
 
 class Stored(NamedTuple):
@@ -139,8 +141,10 @@ class Download:
 class FtpsSession:
     """One session. Open it with `open`; use it from one thread; `close` it."""
 
-    def __init__(self, ftp: ImplicitFtps, timeouts: Timeouts, family: Family) -> None:
-        self._ftp, self._timeouts = ftp, timeouts
+    def __init__(
+        self, ftp: ImplicitFtps, timeouts: Timeouts, family: Family, manners: Manners | None = None
+    ) -> None:
+        self._ftp, self._timeouts, self._manners = ftp, timeouts, manners or Manners()
         self.family = family
 
     def __repr__(self) -> str:
@@ -184,7 +188,7 @@ class FtpsSession:
             return None
         ftp.patience = timeouts.reply
         logger.debug("%s: logged in (%s)", target.host, ftp.welcome.strip())
-        return cls(ftp, timeouts, family)
+        return cls(ftp, timeouts, family, target.manners)
 
     @property
     def sessions_allowed(self) -> int:
@@ -251,6 +255,12 @@ class FtpsSession:
 
         Raises `CardRefused` when there is no such folder.
         """
+        cut_short: list[bool] = []
+
+        def may_end(listing: bytes) -> bool:
+            cut_short.append(self._manners.ends_listings or not self.family.may_have_listed(listing))
+            return not cut_short[-1]
+
         with translating(folder):
             command = "LIST -a" if hidden and self.family.lists_hidden else "LIST"
             with self._ftp.transfer(command, folder=folder, ahead=True) as data:
@@ -259,10 +269,11 @@ class FtpsSession:
                     stall=self._timeouts.stall,
                     seconds=self._timeouts.listing,
                     most=_MAX_LISTING,
-                    may_end=self.family.may_have_listed,
+                    may_end=may_end,
                 )
             if text is None:
                 raise PrinterError(_ENDLESS_LISTING, folder)
+            self._manners.ends_listings |= not cut_short
             self.final_reply()
         lines = text.decode("utf-8", "surrogateescape").split("\n")
         return [line.removesuffix("\r") for line in lines if line]

@@ -46,7 +46,7 @@ STEPS = [
     *(Step("log in", verb, moment) for verb in ("USER", "PASS", "TYPE") for moment in (COMMAND, REPLY)),
     *(Step("list", verb, REPLY) for verb in ("CWD", "LIST")),
     Step("list", "LIST", COMMAND),
-    Step("list", "LIST", 10),
+    *(Step("list", "LIST", moment) for moment in (0, 10)),
     *(Step("store", "STOR", moment) for moment in (COMMAND, 0, 100_000, REPLY)),
     *(Step("store", verb, moment) for verb in ("SIZE", "MDTM", "RNFR", "RNTO") for moment in (COMMAND, REPLY)),
     *(Step("replace", "STOR", moment) for moment in (100_000, REPLY)),

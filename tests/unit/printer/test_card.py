@@ -522,6 +522,21 @@ def test_loss_before_the_renaming_only_renames_again(start: Start, model: str, s
     assert (on_card(printer), verbs(printer).count("STOR")) == (NEW, 1)
 
 
+@BOTH
+def test_loss_before_the_old_file_was_put_aside_puts_it_aside_again(
+    start: Start, model: str, stack: ExitStack
+) -> None:
+    card, printer = start(model)
+    put(printer, "cache/x.3mf")
+    with printer.hold("RNTO", before="command") as gate:
+        storing = later(lambda: store(card, NEW), stack)
+        assert gate.reached.wait(5)
+        printer.drop_sessions()
+    storing.result(10)
+    assert on_card(printer) == NEW
+    wait_until(lambda: tidy(printer), "everything else to be removed")
+
+
 def test_interrupted_upload_leaves_the_old_file(start: Start) -> None:
     card, printer = start()
     put(printer, "cache/x.3mf")
