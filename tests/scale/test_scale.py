@@ -69,9 +69,12 @@ def test_a_listing_is_read_at_two_hundred_thousand_lines_a_second() -> None:
         f"{number % 60:02d} Cat_Toy_{number}.gcode.3mf"
         for number in range(100_000)
     ]
-    began = time.process_time()
-    assert len(parse_list(lines, 1.79e9)) == len(lines)
-    assert len(lines) / (time.process_time() - began) > 200_000
+    seconds = []
+    for _ in range(5):
+        began = time.process_time()
+        assert len(parse_list(lines, 1.79e9)) == len(lines)
+        seconds.append(time.process_time() - began)
+    assert len(lines) / min(seconds) > 200_000
 
 
 def test_a_mount_that_nobody_uses_costs_next_to_nothing(mount: Mounted) -> None:
@@ -105,17 +108,21 @@ def test_the_biggest_file_goes_in_and_out_in_constant_memory(server: Vsftpd, mou
 
 def test_sixty_four_readers_at_once(server: Vsftpd, mount: Mounted) -> None:
     contents = {f"{number}.bin": os.urandom(1 << 20) for number in range(64)}
+    (server.root / "films").mkdir()
     for name, content in contents.items():
-        (server.root / name).write_bytes(content)
+        (server.root / "films" / name).write_bytes(content)
+    films = mount.path / "films"
     with ThreadPoolExecutor(len(contents)) as readers:
-        read = dict(zip(contents, readers.map(lambda name: (mount.path / name).read_bytes(), contents), strict=True))
+        read = dict(zip(contents, readers.map(lambda name: (films / name).read_bytes(), contents), strict=True))
     assert read == contents
     assert resident(mount) < 100 * MB
 
 
-def test_fifty_mounts_on_one_machine(server: Vsftpd, tmp_path: Path) -> None:
-    (server.root / "a.3mf").write_bytes(b"content")
+def test_fifty_mounts_on_one_machine(tmp_path: Path) -> None:
+    need("vsftpd")
     with contextlib.ExitStack() as stack:
+        server = stack.enter_context(vsftpd_printer(settings="max_per_ip=0"))
+        (server.root / "a.3mf").write_bytes(b"content")
         mounts = [stack.enter_context(mounted(server, tmp_path / f"mnt{number}")) for number in range(50)]
         for mount in mounts:
             assert (mount.path / "a.3mf").read_bytes() == b"content"
