@@ -49,12 +49,12 @@ def parse_list(lines: Iterable[str], now: float, on_odd: Callable[[str], None] =
     entries = []
     for line in lines:
         match = _LINE.fullmatch(line)
-        date = match and _parse_date(match[3], year, half_day)
-        if match is None or date is None:
+        kind, size, listed, name = match.groups() if match else ("", "", "", "")
+        date = _parse_date(listed, year, half_day) if match else None
+        if date is None:
             if line and not line.startswith("total "):
                 on_odd(line)
             continue
-        kind, size, _, name = match.groups()
         if name in (".", ".."):
             continue
         if kind == "l" or not _is_usable(name):

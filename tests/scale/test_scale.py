@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from bambufs.printer.listing import parse_list
 from tests.support.mounting import Mounted, mounted
 from tests.support.needs import need
 from tests.support.vsftpd import Vsftpd, vsftpd_printer
@@ -63,18 +63,25 @@ def run(*command: str | Path) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+_READS_A_LISTING = """
+import time
+from bambufs.printer.listing import parse_list
+lines = [
+    f"-rwxr-xr-x    1 103      107      {n * 37:8d} Apr {n % 28 + 1:2d} {n % 24:02d}:{n % 60:02d} Cat_Toy_{n}.gcode.3mf"
+    for n in range(100_000)
+]
+best = 0.0
+for _ in range(5):
+    began = time.process_time()
+    assert len(parse_list(lines, 1.79e9)) == len(lines)
+    best = max(best, len(lines) / (time.process_time() - began))
+print(best)
+"""
+
+
 def test_a_listing_is_read_at_two_hundred_thousand_lines_a_second() -> None:
-    lines = [
-        f"-rwxr-xr-x    1 103      107      {number * 37:8d} Apr {number % 28 + 1:2d} {number % 24:02d}:"
-        f"{number % 60:02d} Cat_Toy_{number}.gcode.3mf"
-        for number in range(100_000)
-    ]
-    seconds = []
-    for _ in range(5):
-        began = time.process_time()
-        assert len(parse_list(lines, 1.79e9)) == len(lines)
-        seconds.append(time.process_time() - began)
-    assert len(lines) / min(seconds) > 200_000
+    # In a process of its own: what pytest keeps in memory slows down whoever makes many objects.
+    assert float(run(sys.executable, "-c", _READS_A_LISTING)) > 200_000
 
 
 def test_a_mount_that_nobody_uses_costs_next_to_nothing(mount: Mounted) -> None:
