@@ -35,7 +35,7 @@ def open_filesystem(
 
     Raises `UsageError` when another mount of the same printer uses that folder.
     """
-    _claim(config.printer_dir)
+    claim(config.printer_dir)
     settings = Settings(
         cache_folder=config.printer_dir,
         ttl=config.ttl,
@@ -68,21 +68,24 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _in_use(folder: Path) -> str:
+_OTHERWISE = "unmount that one first, or give this one a folder of its own with --cache-dir"
+
+
+def _in_use(folder: Path, otherwise: str) -> str:
     left = last_words(folder)
     if left:
         return f"the last mount of this printer has not ended yet: {left}. Try again when it is done"
-    return (
-        f"this printer is mounted already by another bambufs that uses {folder}; "
-        "unmount that one first, or give this one a folder of its own with --cache-dir"
-    )
+    return f"this printer is mounted already by another bambufs that uses {folder}; {otherwise}"
 
 
 _claims: dict[Path, int] = {}
 
 
-def _claim(folder: Path) -> None:
-    """Lock ``folder`` for as long as this process lives."""
+def claim(folder: Path, otherwise: str = _OTHERWISE) -> None:
+    """Lock a printer's ``folder`` on this computer for as long as this process lives.
+
+    Raises `UsageError`, with what to do ``otherwise``, when another process has it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -95,5 +98,5 @@ def _claim(folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise UsageError(_in_use(folder)) from None
+        raise UsageError(_in_use(folder, otherwise)) from None
     _claims[folder] = lock

@@ -45,6 +45,7 @@ def make_parser(*, with_simulator: bool = True) -> argparse.ArgumentParser:
     _add_print(commands)
     _add_status(commands)
     parser_jobs.add_jobs(commands)
+    _add_recover(commands)
     parser_home.add_check(commands)
     parser_home.add_discover(commands)
     parser_home.add_config(commands)
@@ -112,6 +113,36 @@ def _add_unmount(commands: Commands) -> None:
     what = "the folder that a printer is mounted on, or the printer's name in config.toml"
     parser.add_argument("mountpoint", metavar="MOUNTPOINT", type=Path, help=what)
     parser.set_defaults(run=unmount.run)
+
+
+_RECOVER_HELP = """\
+What was written to a mount of PRINTER and has not reached it is kept on this computer: files that wait to be sent
+(after a crash, or with --write-back), and files that could not be sent (lost+found). Without further options this lists
+them. It needs no mount, and refuses while there is one: there, .bambufs/transfers tells.
+"""
+
+
+def _add_recover(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "recover",
+        help="list, send, copy or delete what has not reached a printer",
+        description=_RECOVER_HELP,
+        epilog=CONNECTION_OPTIONS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_printer(parser)
+    parser.add_argument("which", metavar="FILE", nargs="*", help="a number of the list, or a path (all of them)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="list them (the default)")
+    retry = "send them now; a file that has changed on the printer is kept beside yours"
+    what.add_argument("--retry", action="store_true", help=retry)
+    what.add_argument("--export", metavar="DIR", type=Path, help="copy them into a folder")
+    discard = "delete them for good: those that are named, or all with --all"
+    what.add_argument("--discard", action="store_true", help=discard)
+    parser.add_argument("--all", action="store_true", help="with --discard: all of them")
+    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    add_connection(parser)
+    parser.set_defaults(run=later("recover"))
 
 
 _PRINT_HELP = """\

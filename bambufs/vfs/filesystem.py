@@ -145,8 +145,9 @@ class FileSystem:
     def transfers(self) -> str:
         """The uploads that run, are owed, failed, or were put aside, as text."""
         waiting, trouble = self._files.write_back.waiting(), self._files.write_back.trouble
-        lines = [f"halted   {len(waiting)} files wait: {trouble}"] if waiting and trouble else []
-        lines += [_waiting_line(node, delay) for node, delay in waiting]
+        number = "1 file waits" if len(waiting) == 1 else f"{len(waiting)} files wait"
+        lines = [f"halted   {number}: {trouble}"] if waiting and trouble else []
+        lines += [_waiting_line(node, delay, trouble) for node, delay in waiting]
         for record in self._journal.records("failed"):
             place = self._journal.file(record)
             if place.exists():
@@ -509,10 +510,12 @@ def _check_replaceable(source: Attributes, new: str, target: Attributes, replace
         raise os_error(errno.ENOTDIR, new)
 
 
-def _waiting_line(node: Node, delay: float) -> str:
-    """What `.bambufs/transfers` says of a file that is owed."""
+def _waiting_line(node: Node, delay: float, trouble: str | None) -> str:
+    """What `.bambufs/transfers` says of a file that is owed; the ``trouble`` of all is told already."""
     debt = node.debt
     line = f"waiting  {node.path}  {node.attributes.size} bytes"
+    if trouble:
+        return line
     if debt is not None and debt.record.reason:
         return f"{line}, tried without success ({debt.record.reason})"
     return f"{line}, to be sent in {delay:.0f} s" if delay > 0 else f"{line}, to be sent next"

@@ -64,7 +64,8 @@ class Remaining:
 
     def __str__(self) -> str:
         number = "1 file" if self.files == 1 else f"{self.files} files"
-        return f"{number} ({self.size / 1e6:.1f} MB)"
+        size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e6 else f"{self.size / 1e3:.1f} kB"
+        return f"{number} ({size})"
 
 
 Tell = Callable[[Remaining], None]

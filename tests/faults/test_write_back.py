@@ -140,7 +140,7 @@ def test_unmount_without_the_printer_keeps_everything_for_the_next_mount(
     unmounted = site.unmount()
 
     assert unmounted.code == 1, unmounted
-    assert "unmounted, but 1 file" in unmounted.err
+    assert "unmounted, but 1 file (50.0 kB) could not be sent" in unmounted.err
     assert "the next mount" in unmounted.err
     site.wait_until_gone()
 

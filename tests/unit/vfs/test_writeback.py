@@ -371,7 +371,7 @@ def test_hopeless_upload_is_put_aside_at_once(
     fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path, error: OSError
 ) -> None:
     write(fs, NEW, b"new content")
-    printer.fail("RENAME", error)
+    printer.fail("STOR", error)
     pay(fs, clock)
     assert lost(tmp_path) == [b"new content"]
     assert not exists(fs, NEW)
@@ -500,7 +500,7 @@ def test_end_tells_what_it_waits_for(leaving: Mount, printer: MemoryPrinter) -> 
         wait_until(lambda: told, "the end to say something")
     ending.join(5)
     assert told[0] == Remaining(1, 11)
-    assert str(told[0]) == "1 file (0.0 MB)"
+    assert str(told[0]) == "1 file (0.0 kB)"
 
 
 def test_file_that_is_open_at_the_end_is_sent(leaving: Mount, printer: MemoryPrinter) -> None:
