@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         say(args, f"Nothing is kept: there is no folder {folder}.")
         tell(args, [])
         return 0
+    os.umask(0o077)
     claim(folder, _MOUNTED)
     recovery = Recovery(folder)
     kept = recovery.kept()

@@ -99,14 +99,21 @@ class Debts:
         """A node for each record that an earlier mount left, in the table; the oldest first."""
         nodes = []
         for record in self._journal.records("owed"):
-            held = Entry(paths.split(record.held_path)[1], False, *record.held) if record.held else None
-            node = Node(record.path, held, spool=SpoolFile(self._journal.file(record)))
-            assert node.spool is not None
-            node.remote_path = record.held_path or record.path
-            node.mtime, node.is_unstored = record.mtime, True
-            self._take_on(node, Debt(record, node.spool, node.spool.generation, in_background=True))
-            nodes.append(node)
+            try:
+                spool = SpoolFile(self._journal.file(record))
+            except OSError as error:
+                logger.error("%s: cannot be sent, since its content cannot be read: %s", record.path, error)
+                continue
+            nodes.append(self._replayed(record, spool))
         return nodes
+
+    def _replayed(self, record: Record, spool: SpoolFile) -> Node:
+        held = Entry(paths.split(record.held_path)[1], False, *record.held) if record.held else None
+        node = Node(record.path, held, spool=spool)
+        node.remote_path = record.held_path or record.path
+        node.mtime, node.is_unstored = record.mtime, True
+        self._take_on(node, Debt(record, spool, spool.generation, in_background=True))
+        return node
 
     # --- changing ---------------------------------------------------------------------------------
 

@@ -290,12 +290,10 @@ class OpenFiles:
 
     # --- what is owed -----------------------------------------------------------------------------
 
-    def replay(self) -> int:
-        """Take on what an earlier mount still owed; returns how many files that are."""
-        nodes = self._debts.replayed()
-        for node in nodes:
+    def replay(self) -> None:
+        """Take on what an earlier mount still owed."""
+        for node in self._debts.replayed():
             self._write_back.owe(node)
-        return len(nodes)
 
     def is_in_use(self, node: Node) -> bool:
         """See `Payer`."""

@@ -115,12 +115,19 @@ class FileSystem:
             clock=clock,
             monotonic=monotonic,
         )
-        owed = self._files.replay()
-        if owed:
-            logger.info("%d files of the last mount are still to be sent to the printer", owed)
+        self._replay()
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
         self._walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
         self._warned_root = threading.Event()
+
+    def _replay(self) -> None:
+        """Take on what the last mount has not sent, unless nothing may be changed on the printer."""
+        owed = len(self._journal.records("owed"))
+        if owed and self._settings.read_only:
+            logger.warning("%d files of the last mount have not been sent; a read-only mount does not send them", owed)
+        elif owed:
+            self._files.replay()
+            logger.info("%d files of the last mount are still to be sent to the printer", owed)
 
     def connect(self) -> None:
         """Make sure that the printer lets us in. Raises what stands in the way."""

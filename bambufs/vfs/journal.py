@@ -129,7 +129,10 @@ class Journal:
 
     def strike(self, record: Record) -> None:
         """Take it out: the printer has the file, or nobody wants it there any more."""
-        self._file(record.id).unlink(missing_ok=True)
+        try:
+            self._file(record.id).unlink(missing_ok=True)
+        except OSError as error:  # then the next mount finds that the printer has it
+            logger.error("%s: cannot be struck out of the journal: %s", record.path, error.strerror)
         with self._lock:
             self._records.pop(record.id, None)
 

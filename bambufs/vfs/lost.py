@@ -72,10 +72,14 @@ class LostFound:
         self._put_aside(record, file, _UNFINISHED, whole=False)
 
     def _put_aside(self, record: Record, file: Path, reason: str, *, whole: bool = True) -> None:
-        kept = self._place(file.name if whole else f"unfinished {file.name}")
-        self._note(replace(record, whole=whole), file, kept, reason)
-        file.replace(kept)
-        logger.warning("%s: %s. It is kept in %s", record.path, reason, kept)
+        try:
+            kept = self._place(file.name if whole else f"unfinished {file.name}")
+            self._note(replace(record, whole=whole), file, kept, reason)
+            file.replace(kept)
+        except OSError as error:
+            logger.error("%s: %s. It stays in %s, since: %s", record.path, reason, file, error.strerror)
+        else:
+            logger.warning("%s: %s. It is kept in %s", record.path, reason, kept)
 
     def _note(self, record: Record, file: Path, kept: Path, reason: str) -> None:
         """Write into the journal where the content is going to be, before it is moved. It must be moved in any case."""

@@ -400,6 +400,36 @@ def test_owed_file_is_there_while_the_printer_is_away_and_sent_when_it_is_back(
     again.close()
 
 
+def test_read_only_mount_sends_nothing_and_keeps_everything(
+    remount: Mount, printer: MemoryPrinter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed_at(remount(printer), printer, "STOR", NEW, b"new content")
+    again = remount(printer, read_only=True)
+    pay_all(again)
+    again.close()
+    assert NEW not in printer.files
+    assert len(in_journal(tmp_path / "cache")) == 1
+    assert "read-only" in caplog.text
+    remount(printer).close()
+    assert printer.files[NEW] == b"new content"
+
+
+def test_content_that_cannot_be_read_keeps_no_mount_from_coming_up(
+    remount: Mount, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed_at(remount(printer), printer, "STOR", NEW, b"new content")
+
+    def unreadable(*arguments: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bambufs.vfs.debts.SpoolFile", unreadable)
+        remount(printer).close()
+    assert NEW in caplog.text
+    remount(printer).close()
+    assert printer.files[NEW] == b"new content"
+
+
 def test_owed_file_can_be_deleted(remount: Mount, printer: MemoryPrinter, tmp_path: Path) -> None:
     killed_at(remount(printer), printer, "STOR", NEW, b"new content")
     again = remount(printer)
