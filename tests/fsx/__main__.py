@@ -1,4 +1,4 @@
-"""`python -m tests.fsx MOUNT CARD SEED COUNT`: random operations; tells the seed and the last steps when one fails.
+"""`python -m tests.fsx MOUNT CARD SEED COUNT [later]`: random operations; tells the seed and the last steps on failure.
 
 In a process of its own, since a fault in a mapped file ends it, and a broken mount may hold it for ever.
 """
@@ -14,9 +14,9 @@ from tests.fsx.machine import Machine
 from tests.fsx.operations import OPERATIONS
 
 
-def main(mount: str, card: str, seed: str, count: str) -> int:
-    """Run; 1 when the mount is not what it should be."""
-    machine = Machine(Path(mount), Path(card), int(seed))
+def main(mount: str, card: str, seed: str, count: str, *ways: str) -> int:
+    """Run; 1 when the mount is not what it should be. The way ``later`` is for a mount with --write-back."""
+    machine = Machine(Path(mount), Path(card), int(seed), sends_later="later" in ways)
     began = time.monotonic()
     try:
         machine.run(OPERATIONS, int(count))

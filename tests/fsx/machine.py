@@ -32,10 +32,13 @@ class Mismatch(AssertionError):
 
 
 class Machine:
-    """Works on the mount at ``mount``, whose printer keeps its files in ``card``; ``seed`` decides everything."""
+    """Works on the mount at ``mount``, whose printer keeps its files in ``card``; ``seed`` decides everything.
 
-    def __init__(self, mount: Path, card: Path, seed: int) -> None:
-        self.mount, self.card = mount, card
+    ``sends_later`` tells that a close does not wait for the upload.
+    """
+
+    def __init__(self, mount: Path, card: Path, seed: int, *, sends_later: bool = False) -> None:
+        self.mount, self.card, self.sends_later = mount, card, sends_later
         self.random = random.Random(seed)
         self.tree = Tree()
         self.opened: list[Opened] = []
@@ -110,9 +113,11 @@ class Machine:
         if "w" in opened.ways and not opened.file.is_late:
             self.is_stored(opened.file)
 
-    def is_stored(self, file: File) -> None:
-        """A program was told that the printer has all of ``file``: look."""
-        file.is_stored, file.is_late = True, False
+    def is_stored(self, file: File, *, by_now: bool = False) -> None:
+        """A program was told that the printer has all of ``file``, or will have it: look when it must ``by_now``."""
+        file.is_stored, file.is_late = True, self.sends_later and not by_now
+        if file.is_late:
+            return
         path = self.tree.path_of(file)
         if path is not None and not is_local(path):
             self.compare(f"{path} on the card", self.on_card(path), file.content)
@@ -150,7 +155,7 @@ class Machine:
         """Finish what is owed; then everything is the same in the model, on the card and in the mount."""
         for opened in self.opened:
             os.fsync(opened.fd)
-            self.is_stored(opened.file)
+            self.is_stored(opened.file, by_now=True)
         self._await_late()
         visible = {path: file for path, file in self.tree.files.items() if not is_local(path)}
         for path, file in visible.items():

@@ -56,9 +56,9 @@ def new_seed() -> int:
     return int(os.environ.get("BAMBUFS_FSX_SEED") or random.SystemRandom().randrange(1_000_000))
 
 
-def fsx(mount: Path, card: Path, seed: int, count: int, seconds: float) -> dict[str, Any]:
+def fsx(mount: Path, card: Path, seed: int, count: int, seconds: float, *ways: str) -> dict[str, Any]:
     """Run the operations in a process of their own; returns what it told, fails with the last steps otherwise."""
-    command = [sys.executable, "-m", "tests.fsx", str(mount), str(card), str(seed), str(count)]
+    command = [sys.executable, "-m", "tests.fsx", str(mount), str(card), str(seed), str(count), *ways]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, f"seed {seed}: exit code {done.returncode}\n{done.stderr}"
     told: dict[str, Any] = json.loads(done.stdout)
@@ -77,15 +77,19 @@ def expect_files(mount: Path, files: dict[str, list[Any]]) -> None:
         assert mtime in (-1, int((mount / path).stat().st_mtime)), path
 
 
-def run(printer: str, binding: str, folder: Path, count: int, seconds: float) -> None:
+def run(
+    printer: str, binding: str, folder: Path, count: int, seconds: float, *, write_back: float | None = None
+) -> None:
     """Random operations, then a remount; nothing is left on the card or put aside on this computer."""
     need(binding)
     seed = new_seed()
     sys.stdout.write(f"seed {seed}, {count} operations, {binding} on {printer}\n")
     with running(printer, folder) as server:
         target: Target = server
-        with mounted(target, folder / "mnt", binding) as mount:
-            told = fsx(mount.path, server.root, seed, count, seconds)
+        later = write_back is not None
+        arguments = ("--write-back", str(write_back)) if later else ()
+        with mounted(target, folder / "mnt", binding, arguments=arguments) as mount:
+            told = fsx(mount.path, server.root, seed, count, seconds, *(["later"] if later else []))
             expect_nothing_owed(mount)
         assert [str(place) for place in server.root.rglob(".*")] == [], f"seed {seed}"
         with mounted(target, folder / "mnt", binding) as mount:
@@ -99,6 +103,18 @@ def run(printer: str, binding: str, folder: Path, count: int, seconds: float) ->
 @pytest.mark.parametrize("binding", BINDINGS)
 def test_random_operations(printer: str, binding: str, tmp_path: Path) -> None:
     run(printer, binding, tmp_path, FEW, seconds=90)
+
+
+@pytest.mark.parametrize(("printer", "binding"), [("vsftpd", "fuse3"), ("p1s", "fuse2")])
+def test_random_operations_with_uploads_in_the_background(printer: str, binding: str, tmp_path: Path) -> None:
+    run(printer, binding, tmp_path, FEW, seconds=90, write_back=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("printer", PRINTERS)
+@pytest.mark.parametrize("binding", BINDINGS)
+def test_many_random_operations_with_uploads_in_the_background(printer: str, binding: str, tmp_path: Path) -> None:
+    run(printer, binding, tmp_path, MANY, seconds=1500, write_back=0.05)
 
 
 @pytest.mark.slow
