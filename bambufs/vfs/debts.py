@@ -56,6 +56,8 @@ class Debts:
             spool.sync()
         record = self._described(node, path, spool, old.record if old else None)
         record = replace(record, boot="" if in_background else self._boot)
+        if old is not None:  # which may have been stored without our hearing of it
+            record = replace(record, sent=old.record.size if old.spool is not spool else old.record.sent)
         if place is not None:
             was, inode = self._journal.relative(spool.file), spool.file.stat().st_ino
             record = replace(record, content=self._journal.relative(place), was=was, inode=inode)

@@ -41,9 +41,10 @@ class Record:
 
     ``path`` is where it shall be on the mount, ``content`` where it is now, relative to the printer's folder; sizes in
     bytes, times in seconds since the epoch. ``held`` is what the printer had at ``held_path`` before it: size, time and
-    how exact that is in seconds; None when it had nothing. ``whole`` is False for what was being written when the
-    mount was killed. ``boot`` names the boot within which it may be trusted, empty for any. ``was`` is where the
-    content comes from, and ``inode`` its number there, for as long as the move may be unfinished.
+    how exact that is in seconds; None when it had nothing. ``sent`` is the size of an earlier version that may have
+    reached it unnoticed, -1 without one. ``whole`` is False for what was being written when the mount was killed.
+    ``boot`` names the boot within which it may be trusted, empty for any. ``was`` is where the content comes from, and
+    ``inode`` its number there, for as long as the move may be unfinished.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Record:
     created: float
     held: tuple[int, int, int] | None = None
     held_path: str = ""
+    sent: int = -1
     state: State = "owed"
     reason: str = ""
     tries: int = 0

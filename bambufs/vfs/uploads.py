@@ -199,9 +199,9 @@ class Uploads:
         assert node.spool is not None
         held = node.remote if node.remote_path == node.path else None
         now = self._listings.lookup(node.path)
-        if not has_changed(held, now) or now is None:
-            if now is None and held is not None:
-                node.remote = None  # somebody deleted it
+        if now is None and held is not None:
+            node.remote = None  # somebody deleted it
+        if now is None or not has_changed(held, now) or now.size == _sent_before(node):
             return False
         if not now.is_dir and now.size == node.spool.size and self._is_same(node.spool, node.path, now.size):
             self._stored_before(node, now)
@@ -262,6 +262,11 @@ class Uploads:
             self._card.set_time(path, mtime)
         self._times.remember(path, attributes.size, mtime)
         self._listings.apply(path, Entry(paths.split(path)[1], attributes.is_dir, attributes.size, mtime))
+
+
+def _sent_before(node: Node) -> int:
+    """The size of an earlier version of ``node`` that the printer may have, -1 when there is none."""
+    return node.debt.record.sent if node.debt is not None else -1
 
 
 def check_wanted(node: Node) -> None:

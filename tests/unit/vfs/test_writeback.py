@@ -455,6 +455,16 @@ def test_change_on_the_printer_meanwhile_keeps_both(fs: FileSystem, printer: Mem
     assert len(printer.visible()) == 3
 
 
+def test_own_version_that_arrived_unnoticed_is_no_conflict(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+) -> None:
+    write(fs, OLD, b"one")
+    printer.files[OLD] = b"one"  # stored, and the connection lost before that was heard of
+    write(fs, OLD, b"and two")
+    pay(fs, clock, 10.0)
+    assert printer.visible() == {OLD: b"and two", "/model/other.3mf": b"other content"}
+
+
 # --- the end --------------------------------------------------------------------------------------
 
 
