@@ -165,6 +165,7 @@ def open_world(
     ttl: float = 0.3,
     settings: str = "",
     clock: Callable[[], float] = time.time,
+    write_back: float | None = None,
     **quirks: float | str,
 ) -> Iterator[World]:
     """A printer of that family with a card in ``folder``, and everything up to the file system, for the block.
@@ -182,8 +183,10 @@ def open_world(
             cache_dir=folder / "cache",
         )
         card = open_card(config, timeouts)
-        cache = Settings(cache_folder=config.printer_dir, ttl=ttl, leave_patience=0.0)
+        cache = Settings(cache_folder=config.printer_dir, ttl=ttl, leave_patience=0.0, write_back=write_back)
         files = FileSystem(card, cache, clock=clock)
+        if write_back is not None:
+            files.start()
         world = World(server, root, proxy, card, files)
         try:
             yield world
