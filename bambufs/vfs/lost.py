@@ -14,6 +14,7 @@ from .spool import SpoolFile, label_of, spool_name
 logger = logging.getLogger(__name__)
 
 _POWER_CUT = "the computer went down before it was sent; look whether it is whole"
+_CHANGED = "it is not as long as it was when it was closed; look whether it is whole"
 _UNFINISHED = "the last mount was killed while it was being written; it may be half a file"
 _DOUBLE = "another file took its name before it was sent"
 
@@ -53,14 +54,21 @@ class LostFound:
         newest: dict[str, Record] = {}
         for record in self._journal.records("owed"):
             file = self._journal.file(record)
-            if record.boot not in ("", this_boot()) or file.stat().st_size != record.size:
-                self._put_aside(record, file, _POWER_CUT, whole=False)
+            why_not = self._doubts(record, file)
+            if why_not:
+                self._put_aside(record, file, why_not, whole=False)
                 continue
             if record.path in newest:
                 older = newest[record.path]
                 self._put_aside(older, self._journal.file(older), _DOUBLE)
             newest[record.path] = record
         return {record.content for record in newest.values()}
+
+    def _doubts(self, record: Record, file: Path) -> str:
+        """Why ``file`` may not be whole; empty when it is as it was noted."""
+        if record.boot not in ("", this_boot()):
+            return _POWER_CUT
+        return "" if file.stat().st_size == record.size else _CHANGED
 
     def _keep_unfinished(self, file: Path) -> None:
         path = label_of(file) or f"/{file.name.partition(' ')[2] or file.name}"
