@@ -135,7 +135,7 @@ def _add_recover(commands: Commands) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="list them (the default)")
     retry = "send them now; a file that has changed on the printer is kept beside yours"
-    what.add_argument("--retry", action="store_true", help=retry)
+    what.add_argument("--retry", dest="send", action="store_true", help=retry)
     what.add_argument("--export", metavar="DIR", type=Path, help="copy them into a folder")
     discard = "delete them for good: those that are named, or all with --all"
     what.add_argument("--discard", action="store_true", help=discard)

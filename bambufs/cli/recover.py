@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return _export(args, recovery, wanted)
     if args.discard:
         return _discard(args, recovery, wanted)
-    if args.retry:
+    if args.send:
         return _retry(args, recovery, wanted, chosen)
     return _list(args, numbered)
 

@@ -49,6 +49,10 @@ class Debts:
         In the background means for good: it is forced to the disk. ``place`` is where the content shall be moved, when
         it is not in the spool folder yet. Raises `OSError` when this computer's disk fails; then all is as before.
         """
+        with node.debt_lock:
+            self._incur_locked(node, path, in_background=in_background, place=place)
+
+    def _incur_locked(self, node: Node, path: str, *, in_background: bool, place: Path | None) -> None:
         spool, old = node.spool, node.debt
         assert spool is not None
         in_background = in_background or (old is not None and old.in_background)
@@ -121,10 +125,10 @@ class Debts:
 
     def update(self, node: Node) -> None:
         """Carry the node's path, its time, and what the printer holds of it over to its record, if it has one."""
-        debt = node.debt
-        if debt is None:
-            return
-        with debt.lock:
+        with node.debt_lock:
+            debt = node.debt
+            if debt is None:
+                return
             described = self._described(node, node.path, debt.spool, debt.record)
             changed = replace(
                 debt.record,
@@ -137,10 +141,10 @@ class Debts:
 
     def note(self, node: Node, error: OSError, *, counts: bool) -> int:
         """Remember why a try failed; returns how many have that count."""
-        debt = node.debt
-        if debt is None:
-            return 0
-        with debt.lock:
+        with node.debt_lock:
+            debt = node.debt
+            if debt is None:
+                return 0
             self._write(debt, replace(debt.record, reason=sentence(error), tries=debt.record.tries + counts))
             return debt.record.tries
 
@@ -160,11 +164,11 @@ class Debts:
 
         Returns whether the node was pinned for it; then the caller unpins it, once it holds none of its locks.
         """
-        with node.lock:
-            debt, node.debt = node.debt, None
-        if debt is None:
-            return False
-        with debt.lock:
+        with node.debt_lock:
+            with node.lock:
+                debt, node.debt = node.debt, None
+            if debt is None:
+                return False
             self._journal.strike(debt.record)
         debt.spool.is_frozen = False
         if debt.spool is not node.spool:
@@ -176,14 +180,15 @@ class Debts:
 
         Those who have the file open go on reading it.
         """
-        with node.lock:
-            debt, node.debt = node.debt, None
-            spool.mark_clean(spool.generation)
-            node.is_unstored = False
-        if debt is not None and debt.spool is not spool:
-            debt.spool.retire()
-        record = self._described(node, node.path, spool, debt.record if debt else None)
-        self._lost.put(record, spool, sentence(error) if error is not None else "its upload failed")
+        with node.debt_lock:
+            with node.lock:
+                debt, node.debt = node.debt, None
+                spool.mark_clean(spool.generation)
+                node.is_unstored = False
+            if debt is not None and debt.spool is not spool:
+                debt.spool.retire()
+            record = self._described(node, node.path, spool, debt.record if debt else None)
+            self._lost.put(record, spool, sentence(error) if error is not None else "its upload failed")
         return debt is not None and debt.in_background
 
     def go_back(self, node: Node) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import itertools
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import os_error
@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 class Debt:
     """What is owed of one node: the content ``spool`` as of ``generation``.
 
-    ``in_background`` tells that no program waits for it, so that somebody else has to see to it. ``lock`` is held while
-    its record is made and written, so that a newer one is not overwritten by an older.
+    ``in_background`` tells that no program waits for it, so that somebody else has to see to it.
     """
 
     record: Record
     spool: SpoolFile
     generation: int
     in_background: bool
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Node:
@@ -71,6 +69,8 @@ class Node:
         self.in_order = 0
         self.gives_way = False
         self.debt: Debt | None = None
+        self.debt_lock = threading.RLock()
+        """Held while a record of its debt is made and written, so that a newer one is not overwritten by an older."""
         self.is_finished = False
         self.handles = self.pins = 0
         self.is_abandoned = False

@@ -13,6 +13,7 @@ import pytest
 
 from bambufs.errors import CardFull, ConnectionDropped, InvalidName, LoginRefused, PrinterUnreachable
 from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
 from bambufs.vfs.writeback import Remaining
 from tests.support.memory import MemoryPrinter
@@ -463,6 +464,37 @@ def test_own_version_that_arrived_unnoticed_is_no_conflict(
     write(fs, OLD, b"and two")
     pay(fs, clock, 10.0)
     assert printer.visible() == {OLD: b"and two", "/model/other.3mf": b"other content"}
+
+
+def test_notes_of_two_threads_do_not_get_into_each_others_way(
+    fs: FileSystem, printer: MemoryPrinter, tmp_path: Path
+) -> None:
+    """One thread notes why a try failed, while the next version is written."""
+    node = _owing(fs)
+    stop = threading.Event()
+
+    def complain() -> None:
+        for number in range(10_000):
+            fs._files.note(node, CardFull(f"full {number}"), counts=True)
+            if stop.is_set():
+                break
+
+    complaining = threading.Thread(target=complain)
+    complaining.start()
+    for number in range(200):
+        write(fs, NEW, b"x" * number)
+    stop.set()
+    complaining.join()
+    (record,) = Journal(tmp_path / "cache").records("owed")
+    assert ((tmp_path / "cache" / record.content).read_bytes(), record.size) == (b"x" * 199, 199)
+    assert printer.count("STOR") == 0
+
+
+def _owing(fs: FileSystem) -> Node:
+    write(fs, NEW, b"first")
+    node = fs._files.nodes.at(NEW)
+    assert node is not None
+    return node
 
 
 # --- the end --------------------------------------------------------------------------------------
