@@ -21,7 +21,7 @@ from bambufs.errors import CertificateRefused
 from bambufs.printer.session import FtpsSession, Target
 from bambufs.printer.trust import TrustStore, checker, common_name, fingerprint, make_context
 from tests.support.certificates import PrinterCertificate, printer_certificate
-from tests.support.scripted import ACCESS_CODE, CALM, LOGIN, SERIAL, Step, Talk, scripted
+from tests.support.scripted import ACCESS_CODE, CALM, SERIAL, TOGETHER, Step, Talk, scripted
 
 ONE, OTHER = b"one certificate", b"another certificate"
 
@@ -194,7 +194,7 @@ def hears_no(talk: Talk) -> None:
 
 
 def test_printer_signed_by_the_authority_is_accepted(open_with_authority: Callable[[str, list[Step]], None]) -> None:
-    open_with_authority(SERIAL, LOGIN)
+    open_with_authority(SERIAL, TOGETHER)
 
 
 def test_printer_with_another_serial_is_refused(open_with_authority: Callable[[str, list[Step]], None]) -> None:
