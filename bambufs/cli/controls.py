@@ -32,7 +32,7 @@ was mounted with --list-control).
                read it: the last request, and what became of it
   job          write pause, resume or stop; read it: the running job, as JSON
   status.json  the printer's state, temperatures, filaments, errors and what they mean, and both connections, as JSON
-  transfers    uploads that run, that failed, and what was kept of them
+  transfers    uploads that run, wait or failed, and what was kept of them
   refresh      write a path (or nothing) to it: forget what is remembered, and ask the printer again
   stats        what bambufs is doing, as JSON
   README       this text

@@ -46,11 +46,11 @@ def same(source: Path, on_card: Path) -> bool:
 
 
 def test_everything_arrives_by_itself_when_the_printer_was_off_meanwhile(
-    printer: simulator.Printer, site: Site, binding: str, make_file: MakeFile
+    printer: simulator.Printer, site: Site, fuse3: str, make_file: MakeFile
 ) -> None:
-    source = sources(make_file, 20, 100_000)
+    source = sources(make_file, 20, 60_000)
     printer.rate = 1_000_000
-    assert site.mount(address(printer), *SOON, binding=binding, module=IMPATIENT).code == 0
+    assert site.mount(address(printer), *SOON, module=IMPATIENT).code == 0
     folder = site.point / "model" / "parts"
     copy = Program("rsync", "-a", f"{source}/", folder)
     wait_until(lambda: len(card.names(printer.card / "model")) > 3, "some to arrive")
