@@ -115,10 +115,10 @@ def test_the_biggest_file_goes_in_and_out_in_constant_memory(server: Vsftpd, mou
 
 def test_sixty_four_readers_at_once(server: Vsftpd, mount: Mounted) -> None:
     contents = {f"{number}.bin": os.urandom(1 << 20) for number in range(64)}
-    (server.root / "films").mkdir()
+    films = mount.path / "films"
+    films.mkdir()
     for name, content in contents.items():
         (server.root / "films" / name).write_bytes(content)
-    films = mount.path / "films"
     with ThreadPoolExecutor(len(contents)) as readers:
         read = dict(zip(contents, readers.map(lambda name: (films / name).read_bytes(), contents), strict=True))
     assert read == contents
@@ -128,9 +128,12 @@ def test_sixty_four_readers_at_once(server: Vsftpd, mount: Mounted) -> None:
 def test_fifty_mounts_on_one_machine(tmp_path: Path) -> None:
     need("vsftpd")
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(vsftpd_printer(settings="max_per_ip=0"))
-        (server.root / "a.3mf").write_bytes(b"content")
-        mounts = [stack.enter_context(mounted(server, tmp_path / f"mnt{number}")) for number in range(50)]
+        mounts = []
+        for number in range(10):
+            server = stack.enter_context(vsftpd_printer())
+            (server.root / "a.3mf").write_bytes(b"content")
+            names = [tmp_path / f"{number}-{letter}" for letter in "abcde"]
+            mounts += [stack.enter_context(mounted(server, name)) for name in names]
         for mount in mounts:
             assert (mount.path / "a.3mf").read_bytes() == b"content"
         assert max(map(resident, mounts)) < 45 * MB
