@@ -8,6 +8,7 @@ from .. import log
 from ..config import default_cache_dir
 from ..errors import (
     CertificateRefused,
+    DataRefused,
     LoginRefused,
     PrinterBusy,
     PrinterError,
@@ -22,6 +23,7 @@ EXIT_CODES: tuple[tuple[type[PrinterError], int], ...] = (
     (PrinterTimeout, 4),
     (CertificateRefused, 7),
     (PrinterBusy, 8),
+    (DataRefused, 8),
 )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InvalidName, PrinterBusy, os_error
+from ..errors import DataRefused, InvalidName, PrinterBusy, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
@@ -130,8 +130,19 @@ class FileSystem:
             logger.info("%d files of the last mount are still to be sent to the printer", owed)
 
     def connect(self) -> None:
-        """Make sure that the printer lets us in. Raises what stands in the way."""
+        """Make sure that the printer lets us in, and gives data too. Raises what stands in the way.
+
+        One whose only slot is taken may let a second client in all the same, and refuse it every data connection. A
+        top folder that cannot be listed for another reason, such as a card that is out, is no reason not to mount.
+        """
         self._card.connect()
+        try:
+            self._listings.listing(paths.ROOT)
+        except OSError as error:
+            if isinstance(error, DataRefused):
+                error.path = None  # it is not about the top folder
+                raise
+            logger.warning("the top folder cannot be listed: %s", error)
 
     def look_ahead(self) -> None:
         """List the folders in the background, if the printer's only connection may be taken for long later."""
