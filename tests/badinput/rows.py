@@ -58,6 +58,7 @@ BASE = {
     "mv": ["127.0.0.1", "/old", "/new"],
     "timelapse": ["127.0.0.1", "mnt"],
     "clean": ["127.0.0.1", "--keep=1"],
+    "recover": ["127.0.0.1"],
     "info": ["127.0.0.1:/x.3mf"],
     "demo": [],
     "simulate": [],
@@ -152,6 +153,7 @@ OPTIONS: dict[str, list[Row]] = {
     "--older-than": [Row(text, 2, "--older-than") for text in _MOMENTS],
     "--keep": [Row(text, 2, "--keep") for text in ("-1", "x", "", "1.5", _MANY)],
     "--thumbnail": [],
+    "--export": [],
     "--quirk": [Row(text, 2, "quirk") for text in ("", "bogus", "bogus=1", "rest=maybe", "=")],
     "--rate": [Row(text, 2, "--rate") for text in ("", "fast", "0", "-5", "nan")],
     "--latency": [Row(text, 2, "--latency") for text in ("", "slow", "-1", "nan")],
@@ -211,6 +213,7 @@ OF_COMMAND: dict[tuple[str, str], list[Row]] = {
     ("trust", "PRINTER"): [Row(text, 2, "no certificate") for text in ("stranger", "", "a\nb", "é", "\udcff")],
     ("config show", "PRINTER"): [],
     ("put", "FILE"): [],
+    ("recover", "FILE"): [],  # nothing is kept here, so that nothing can be asked for wrongly
     ("timelapse", "DEST"): [],
     ("info", "FILE"): [
         Row("nowhere.3mf", 1, "no such file"),
