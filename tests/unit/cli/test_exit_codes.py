@@ -255,6 +255,7 @@ CODES = {
     errors.PrinterTimeout: 4,
     errors.CertificateRefused: 7,
     errors.PrinterBusy: 8,
+    errors.DataRefused: 8,
     errors.PrinterSilent: 8,
 }
 
