@@ -88,8 +88,10 @@ def _log_fault_of_thread(fault: threading.ExceptHookArgs) -> None:
     logger.error("the thread %s ended in an unforeseen way", name, exc_info=error)
 
 
-def set_up(*, verbosity: int = 0, file: Path | None = None, faults: Path | None = None) -> None:
-    """Send the log to ``file`` (rotated at 2 MB, two kept) or to standard error.
+def set_up(
+    *, verbosity: int = 0, file: Path | None = None, faults: Path | None = None, largest: int = _LARGEST
+) -> None:
+    """Send the log to ``file`` (rotated at ``largest`` bytes, two kept) or to standard error.
 
     ``verbosity`` 0 tells what matters to a user, 1 every step. On standard error the traceback of a fault is shown
     only with verbosity; else it is kept in the file ``faults``.
@@ -98,7 +100,7 @@ def set_up(*, verbosity: int = 0, file: Path | None = None, faults: Path | None 
     pattern = _VERBOSE_FORMAT if verbosity else _FORMAT
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handler = RotatingFileHandler(file, maxBytes=_LARGEST, backupCount=_KEPT, encoding="utf-8")
+        handler = RotatingFileHandler(file, maxBytes=largest, backupCount=_KEPT, encoding="utf-8")
         file.chmod(0o600)
     else:
         handler = logging.StreamHandler(sys.stderr)

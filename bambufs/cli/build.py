@@ -41,6 +41,8 @@ def open_filesystem(
         ttl=config.ttl,
         card_size=config.card_size,
         cache_size=config.cache_size,
+        spool_size=config.spool_size,
+        max_entries=config.listing_entries,
         read_only=config.read_only,
         write_back=config.write_back,
         looks_ahead=not config.careful,

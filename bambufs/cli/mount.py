@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         os.umask(0o077)
         daemon.allow_many_files()
         file = options.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
-        log.set_up(verbosity=args.verbose, file=file, faults=config.cache_dir / "faults.log")
+        faults = config.cache_dir / "faults.log"
+        log.set_up(verbosity=args.verbose, file=file, faults=faults, largest=options.log_size)
         names = (str(place), str(given.absolute()))
         root = open_filesystem(config, list_control=options.list_control, mountpoints=names)
         leaving = Leaving(config.printer_dir)

@@ -80,6 +80,9 @@ options for -o, separated by commas:
   sessions=N         how many connections to the printer at most (3; P1 and A1 models take one)
   careful            ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips
   cache_size=SIZE    how much of what was read to keep on this computer (2G)
+  spool_size=SIZE    how much room files may take here that are being written, or have to be sent yet (all that is free)
+  listing_entries=N  how many files of the card's folders to remember (200000)
+  log_size=SIZE      when the log begins anew; the last two are kept (2M)
   nonempty           mount over a folder that is not empty
   fuse=2, fuse=3     which libfuse to use (3 where it is installed)
   _netdev, x-... and the like, as in /etc/fstab, are accepted and have no effect

@@ -122,6 +122,7 @@ _TRUST_HELP = (
     "not at all (none)"
 )
 _SIZE_HELP = "the size of its card, which it does not tell (32G); for the free space that file managers show"
+_SPOOL_HELP = "how much room files may take here that are written or have to be sent yet (all that is free)"
 _CAREFUL_HELP = "ask the printer one thing at a time, and nothing before it is needed: slower, for one that trips"
 _WRITE_BACK_HELP = "do not wait for uploads: send a file in the background, so long after it was closed"
 _URL_HELP = "how the printer is told where a file to print is, when its model's own form fails"
@@ -144,7 +145,11 @@ _OF_THE_PRINTER = (
     Setting("cache_dir", PATH, "for temporary files (~/.cache/bambufs)", '"~/.cache/bambufs"', "--cache-dir", "DIR"),
     Setting("cache_size", SIZE, "how much of what was read to keep on this computer (2G)", '"2G"',
             o_name="cache_size"),
+    Setting("spool_size", SIZE, _SPOOL_HELP, '"10G"', o_name="spool_size"),
+    Setting("listing_entries", NUMBER, "how many files of the card's folders to remember (200000)", "200000",
+            o_name="listing_entries"),
     Setting("log_file", PATH, "where to log", '"~/bambufs.log"', "--log-file", "FILE"),
+    Setting("log_size", SIZE, "when the log begins anew; the last two are kept (2M)", '"2M"', o_name="log_size"),
 )  # fmt: skip
 
 _OF_THE_MOUNT = (

@@ -33,6 +33,8 @@ class Config:
     ttl: float = 5.0
     card_size: int = 32 * 10**9
     cache_size: int = 2 * 10**9
+    spool_size: int = 0
+    listing_entries: int = 200_000
     read_only: bool = False
     write_back: float | None = None
     max_sessions: int = 3
@@ -58,6 +60,7 @@ class Config:
         is_wait = self.write_back is None or 0 <= self.write_back <= 86400
         _check(is_wait, "--write-back is a number of seconds from 0 to 86400")
         _check(0 < self.card_size <= 10**15, "--card-size is a size of more than nothing, and at most 1000T")
+        _check(1000 <= self.listing_entries <= 10**7, "listing_entries is a number from 1000 to 10000000")
         _check(1 <= self.max_sessions <= 16, "sessions is a number from 1 to 16")
         fits = self.url_template.count("{path}") == 1 and self.url_template.isprintable()
         _check(fits or not self.url_template, "url_template must hold {path} once, as in file:///sdcard/{path}")
@@ -90,11 +93,13 @@ class MountOptions:
     list_control: bool = False
     fuse: str | None = None
     log_file: Path | None = None
+    log_size: int = 2_000_000
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, in a sentence."""
         for name, number in (("uid", self.uid), ("gid", self.gid)):
             _check(number is None or 0 <= number < 2**32 - 1, f"{number} is no {name}: it is a number from 0 up")
+        _check(10_000 <= self.log_size <= 10**12, "log_size is a size of at least 10K")
 
 
 def _check(is_good: bool, otherwise: str) -> None:

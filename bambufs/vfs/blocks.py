@@ -21,6 +21,7 @@ from typing import Protocol
 from .. import interrupts
 from ..errors import ConnectionDropped, PrinterTimeout, again
 from ..printer.entry import Entry
+from .budget import Budget
 from .ranges import RangeSet
 from .spool import SpoolFile
 
@@ -282,6 +283,7 @@ class BlockCache:
             spool.discard()
             return
         spool.move(self._folder / spool.file.name)
+        spool.count_against(Budget())  # it is the cache's bound that holds for it now
         file = self.borrow(path, entry)
         file.fill_from(spool)
         self.give_back(file)

@@ -14,18 +14,25 @@ from pathlib import Path
 
 from .. import interrupts
 from .blocks import BlockCache
+from .budget import Budget, SpoolFull
 from .handles import Node
 from .spool import SpoolFile, spool_name
 from .streaming import Streams
 
 
 class Contents:
-    """The contents of nodes; new ones in ``spool_folder``. ``clock`` gives seconds since the epoch."""
+    """The contents of nodes; new ones in ``spool_folder`` within ``budget``. ``clock``: seconds since the epoch."""
 
     def __init__(
-        self, blocks: BlockCache, streams: Streams, spool_folder: Path, clock: Callable[[], float] = time.time
+        self,
+        blocks: BlockCache,
+        streams: Streams,
+        spool_folder: Path,
+        budget: Budget,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._blocks, self._streams, self._spool_folder, self._clock = blocks, streams, spool_folder, clock
+        self._budget = budget
 
     def read(self, node: Node, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
@@ -79,7 +86,7 @@ class Contents:
         try:
             change()
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno != errno.ENOSPC or isinstance(error, SpoolFull):
                 raise
             self._blocks.make_room()
             try:
@@ -122,7 +129,7 @@ class Contents:
 
     def new_spool(self, path: str) -> SpoolFile:
         """A new, empty spool file for ``path``."""
-        spool = SpoolFile(self._spool_folder / spool_name(path), create=True)
+        spool = SpoolFile(self._spool_folder / spool_name(path), create=True, budget=self._budget)
         spool.label(path)
         return spool
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import PrinterError
 from ..printer import paths
 from ..printer.entry import Entry
+from .budget import Budget
 from .handles import Debt, Node, NodeTable
 from .journal import Journal, Record, new_id, sync_folder, this_boot
 from .lost import LostFound
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Debts:
-    """The debts of one mount. ``clock`` gives seconds since the epoch."""
+    """The debts of one mount, whose content takes its room from ``budget``. ``clock`` gives seconds since the epoch."""
 
     def __init__(
         self,
@@ -33,11 +34,13 @@ class Debts:
         lost: LostFound,
         nodes: NodeTable,
         spool_folder: Path,
+        budget: Budget,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._lost, self._nodes = journal, lost, nodes
         self._spool_folder, self._clock, self._boot = spool_folder, clock, this_boot()
+        self._budget = budget
         self._lock = threading.Lock()
         self._grievances: dict[str, OSError] = {}
 
@@ -63,6 +66,7 @@ class Debts:
         if old is not None:  # which may have been stored without our hearing of it
             record = replace(record, sent=old.record.size if old.spool is not spool else old.record.sent)
         if place is not None:
+            spool.count_against(self._budget)
             was, inode = self._journal.relative(spool.file), spool.file.stat().st_ino
             record = replace(record, content=self._journal.relative(place), was=was, inode=inode)
         self._journal.write(record, durable=in_background)
@@ -106,7 +110,7 @@ class Debts:
         nodes = []
         for record in self._journal.records("owed"):
             try:
-                spool = SpoolFile(self._journal.file(record))
+                spool = SpoolFile(self._journal.file(record), budget=self._budget)
             except OSError as error:
                 logger.error("%s: cannot be sent, since its content cannot be read: %s", record.path, error)
                 continue

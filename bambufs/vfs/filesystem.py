@@ -22,6 +22,7 @@ from ..printer.card import Card
 from ..printer.entry import Entry
 from .attributes import Attributes
 from .blocks import BlockCache
+from .budget import Budget
 from .contents import Contents
 from .debts import Debts
 from .files import WRITES, OpenFiles
@@ -54,6 +55,10 @@ class Settings:
     ttl: float = 5.0
     card_size: int = 32_000_000_000
     cache_size: int = 2_000_000_000
+    spool_size: int = 0
+    """For the files that are written or have to be sent yet; 0 sets no limit but the disk's own."""
+    max_entries: int = 200_000
+    """How many listed files are remembered."""
     read_only: bool = False
     write_back: float | None = None
     """After how much quiet a file is sent in the background; None sends it while its close waits."""
@@ -92,15 +97,16 @@ class FileSystem:
         self._mounted_at = int(clock())
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
-        self._listings = ListingCache(self._list, ttl=settings.ttl, clock=monotonic)
+        self._listings = ListingCache(self._list, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic)
         self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
         self._blocks = BlockCache(card, _emptied(folder / "blocks"), max_bytes=settings.cache_size)
-        debts = Debts(journal, lost, nodes, folder / "spool", clock=clock)
+        budget = Budget(settings.spool_size)
+        debts = Debts(journal, lost, nodes, folder / "spool", budget, clock=clock)
         streams = Streams(card, self._transfers, is_on=settings.looks_ahead and settings.write_back is None)
         self._uploads = Uploads(
             card, self._listings, self._blocks, self._times, self._transfers, streams, debts, nodes, clock=clock
         )
-        self._contents = Contents(self._blocks, streams, folder / "spool", clock)
+        self._contents = Contents(self._blocks, streams, folder / "spool", budget, clock)
         self._files = OpenFiles(
             card,
             self._listings,

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from .budget import Budget
+
 
 class Content(Protocol):
     """Something whole that can be stored: a `SpoolFile`, or a file of this computer."""
@@ -31,16 +33,31 @@ _BLOCK = 1024 * 1024
 class SpoolFile:
     """A local file with a dirty mark. ``file`` must exist unless ``create``.
 
-    ``is_frozen`` marks one that belongs to the journal: who wants to change it works on a copy.
+    ``is_frozen`` marks one that belongs to the journal: who wants to change it works on a copy. Its size counts against
+    ``budget`` for as long as it is open here.
     """
 
-    def __init__(self, file: Path, *, create: bool = False) -> None:
-        self.file, self._fd = file, -1
+    def __init__(self, file: Path, *, create: bool = False, budget: Budget | None = None) -> None:
+        self.file, self._fd, self._counted = file, -1, 0
+        self._budget = budget or Budget()
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
         self._fd = os.open(file, flags, 0o600)
         self.generation = 0
         self._clean_generation = 0
         self.is_frozen = False
+        self._counted = self.size
+        self._budget.adopt(self._counted)
+
+    def count_against(self, budget: Budget) -> None:
+        """From now on it takes its room from ``budget``; raises `SpoolFull` when that has too little left."""
+        budget.take(self._counted)
+        self._budget.give_back(self._counted)
+        self._budget = budget
+
+    def _count(self, size: int) -> None:
+        """Its size is about to be ``size``; raises `SpoolFull`."""
+        self._budget.take(size - self._counted)
+        self._counted = size
 
     @classmethod
     def new(cls, folder: Path) -> SpoolFile:
@@ -77,6 +94,8 @@ class SpoolFile:
 
     def fill(self, data: bytes, offset: int) -> None:
         """Write content that came from the printer: not a change."""
+        if offset + len(data) > self._counted:
+            self._count(offset + len(data))
         view = memoryview(data)
         while view:
             written = os.pwrite(self._fd, view, offset)
@@ -85,6 +104,7 @@ class SpoolFile:
     def truncate(self, length: int) -> None:
         """Cut or extend it to ``length`` bytes."""
         self.generation += 1
+        self._count(length)
         os.ftruncate(self._fd, length)
 
     def copy_to(self, other: SpoolFile, length: int) -> None:
@@ -126,6 +146,8 @@ class SpoolFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._budget.give_back(self._counted)
+            self._counted = 0
 
     def retire(self) -> None:
         """Delete the file; it is closed when the last who reads it lets go."""
