@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import table
 from tests.support import leaks, mounting
 from tests.support.waiting import wait_until
 
@@ -93,3 +94,13 @@ def _size(mount: mounting.Mounted) -> int:
 
 
 _LOG_STARTS = pytest.StashKey[dict[mounting.Mounted, int]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the fault matrix, if it was run. (A conftest further down is not read by the process that prints.)"""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    found = table.columns(report for report in reports if report.when == "call")
+    if found:
+        terminalreporter.section("fault matrix")
+        for line in table.lines(found):
+            terminalreporter.line(line)

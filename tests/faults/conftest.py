@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bambufs import simulator
-from tests.faults import programs, table
+from tests.faults import programs
 from tests.faults.site import BINDINGS, Site
 from tests.support.needs import need
 from tests.support.vsftpd import Vsftpd, vsftpd_printer
@@ -46,16 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec") and _is_seldom(item):
             item.add_marker(pytest.mark.slow)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the fault matrix, if it was run."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    found = table.columns(report for report in reports if report.when == "call")
-    if found:
-        terminalreporter.section("fault matrix")
-        for line in table.lines(found):
-            terminalreporter.line(line)
 
 
 def _is_seldom(item: pytest.Function) -> bool:

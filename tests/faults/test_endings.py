@@ -127,8 +127,8 @@ def _unmount_when_free(site: Site) -> None:
 
 
 def test_a_mount_in_use_is_not_unmounted(server: Vsftpd, site: Site, fuse3: str) -> None:
-    assert site.mount(server).code == 0
     (server.root / "folder").mkdir()
+    assert site.mount(server).code == 0
     user = Program("sleep", "60")
     inside = Program("sh", "-c", 'cd "$0/folder" && exec sleep 60', site.point)
     wait_until(lambda: _folder_of(inside.pid) == str(site.point / "folder"), "a program to be inside")

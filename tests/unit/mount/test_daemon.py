@@ -202,7 +202,7 @@ def test_failure_before_being_ready_is_the_callers(run: Run, error: str, code: i
 
 def test_failure_that_nobody_foresaw_is_the_callers(run: Run) -> None:
     ended = run("raise KeyError(5)")
-    assert (ended.returncode, "nobody foresaw" in ended.stdout) == (1, True)
+    assert (ended.returncode, "a fault in bambufs itself" in ended.stdout) == (9, True)
 
 
 @pytest.mark.parametrize("end", ["return 0", "os._exit(0)", "os.kill(os.getpid(), 9)", "sys.exit(3)"])

@@ -127,6 +127,7 @@ def test_a_writer_that_pauses_does_not_keep_the_printer_waiting(
     with desk(tmp_path, "p1s", rate=20_000_000) as made:
         number = made.create()
         made.write(number, 0, SIZE // 2)
+        wait_until(made.arrived, "some of it to arrive")
         wait_until(lambda: not made.arrived(), "the part file to be gone")
         made.write(number, SIZE // 2, SIZE)
         made.close(number)
