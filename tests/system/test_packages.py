@@ -89,7 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_packages_hold_all_of_it(built: Path) -> None:
     (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
     modules = {str(place.relative_to(TREE)) for place in (TREE / "bambufs").rglob("*.py")}
@@ -100,7 +100,7 @@ def test_packages_hold_all_of_it(built: Path) -> None:
     assert modules | {"LICENSE", "README.md", "setup.cfg"} <= names
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_package_installs_in_a_clean_environment(built: Path, printer: simulator.Printer, tmp_path: Path) -> None:
     (package,) = built.glob("*.whl")  # which was built from the source package
     run(sys.executable, "-m", "venv", tmp_path / "venv")
@@ -123,7 +123,7 @@ def test_package_installs_with_pipx(built: Path, printer: simulator.Printer, tmp
     assert (tmp_path / "bin/mount.bambufs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_debian_package_works(printer: simulator.Printer, tmp_path: Path) -> None:
     needs.need("dpkg-deb")
     run(TREE / ".ci/deb", tmp_path / "dist", PYTHON=sys.executable)
