@@ -6,14 +6,16 @@ import os
 import sys
 from contextlib import suppress
 
-from .explain import explained, in_one_line
-from .parser import make_parser
-
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are one sentence on standard error, whatever happens."""
+    try:  # the imports take a third of a second, in which somebody may press Ctrl-C
+        from .explain import explained, in_one_line
+        from .parser import make_parser
+    except KeyboardInterrupt:
+        return 130
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a terminal that has no ticks shows question marks
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bambufs import cli
-from bambufs.cli import main
+from bambufs.cli import main, parser
 from bambufs.config.settings import SETTINGS
 from tests.badinput.conftest import CODE, EXIT_CODES, REACHED, Command, expect_one_sentence
 from tests.badinput.rows import BASE, OPTIONS, line_with, make_places, name_of, rows_of, walk
@@ -145,6 +144,6 @@ def test_fault_in_the_parser_ends_in_a_sentence(
     def fail(**more: object) -> None:
         raise KeyError("x")
 
-    monkeypatch.setattr(cli, "make_parser", fail)
+    monkeypatch.setattr(parser, "make_parser", fail)
     assert main(["mount"]) == 9
     expect_one_sentence(capsys.readouterr().err)
