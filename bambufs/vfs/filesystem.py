@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,17 +25,19 @@ from .budget import Budget
 from .contents import Contents
 from .debts import Debts
 from .files import WRITES, OpenFiles
-from .handles import Node, NodeTable
+from .handles import NodeTable
 from .journal import Journal
 from .listings import ListingCache
 from .lost import LostFound
 from .overlay import Overlay
+from .owed import owed_lines
 from .renames import Renames
 from .scout import Scout
 from .spool import Content
 from .streaming import Streams
 from .times import TimeStore
 from .transfers import Transfers
+from .tree import Tree, check_replaceable
 from .uploads import Uploads
 from .walks import Walks
 from .writeback import Remaining, Tell
@@ -94,7 +95,6 @@ class FileSystem:
         nodes = NodeTable()
         self._journal, self._transfers = journal, Transfers()
         self._card, self._settings, self._clock, self._monotonic = card, settings, clock, monotonic
-        self._mounted_at = int(clock())
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
         self._listings = ListingCache(self._list, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic)
@@ -123,8 +123,16 @@ class FileSystem:
         )
         self._replay()
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
-        self._walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
-        self._warned_root = threading.Event()
+        walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
+        self._tree = Tree(
+            card,
+            self._listings,
+            self._overlay,
+            nodes,
+            walks,
+            is_read_only=settings.read_only,
+            made_at=int(clock()),
+        )
 
     def _replay(self) -> None:
         """Take on what the last mount has not sent, unless nothing may be changed on the printer."""
@@ -168,15 +176,7 @@ class FileSystem:
 
     def transfers(self) -> str:
         """The uploads that run, are owed, failed, or were put aside, as text."""
-        waiting, trouble = self._files.write_back.waiting(), self._files.write_back.trouble
-        number = "1 file waits" if len(waiting) == 1 else f"{len(waiting)} files wait"
-        lines = [f"halted   {number}: {trouble}"] if waiting and trouble else []
-        lines += [_waiting_line(node, delay, trouble) for node, delay in waiting]
-        for record in self._journal.records("failed"):
-            place = self._journal.file(record)
-            if place.exists():
-                lines.append(f"kept     {record.path}  its content is in {place} ({record.reason})")
-        return self._transfers.report(lines)
+        return self._transfers.report(owed_lines(self._files.write_back, self._journal))
 
     def statistics(self) -> dict[str, object]:
         """Counters of every part, for whoever wants to know where time and memory go."""
@@ -231,58 +231,14 @@ class FileSystem:
         """What is at ``path``, or behind the handle ``fh``; raises `FileNotFoundError`."""
         if fh is not None:
             return self._files.nodes.handle(fh).node.attributes
-        attributes = None if path is None else self._find(path)
+        attributes = None if path is None else self._tree.find(path)
         if attributes is None:
             raise os_error(errno.ENOENT, path or "")
         return attributes
 
-    def _find(self, path: str) -> Attributes | None:
-        node = self._files.nodes.at(path)
-        if node is not None:
-            attributes = node.attributes
-            if not node.is_finished:
-                return attributes
-        if paths.is_dot_path(path):
-            return self._overlay.attributes(path)
-        if path == paths.ROOT:
-            return Attributes(True, 0, self._mounted_at)
-        entry = self._listings.lookup(path)
-        return None if entry is None else Attributes(entry.is_dir, entry.size, entry.mtime)
-
     def readdir(self, path: str) -> list[tuple[str, Attributes]]:
         """The names in the folder ``path`` with what they are; raises `FileNotFoundError`, `NotADirectoryError`."""
-        attributes = self._find(path)
-        if attributes is None:
-            raise os_error(errno.ENOENT, path)
-        if not attributes.is_dir:
-            raise os_error(errno.ENOTDIR, path)
-        # First what is open: a file that is stored and closed during the listing is in the one or in the other.
-        opened = self._opened_in(path)
-        found: dict[str, Attributes] = {}
-        if not paths.is_dot_path(path):
-            self._walks.entered(path)
-            found = {
-                entry.name: Attributes(entry.is_dir, entry.size, entry.mtime)
-                for entry in self._listings.listing(path).values()
-                if not entry.name.startswith(".")
-            }
-            self._walks.left(path)
-        for name in self._overlay.names(path):
-            local = self._overlay.attributes(paths.join(path, name))
-            if local is not None:
-                found[name] = local
-        found.update(opened)
-        return sorted(found.items())
-
-    def _opened_in(self, folder: str) -> dict[str, Attributes]:
-        """The open files right inside ``folder`` by name."""
-        opened = {}
-        for node in self._files.nodes.in_folder(folder):
-            name = paths.split(node.path)[1]
-            attributes = node.attributes
-            if not name.startswith(Renames.HIDDEN_PREFIX) and not node.is_finished:
-                opened[name] = attributes
-        return opened
+        return self._tree.readdir(path)
 
     def access(self, path: str, mode: int) -> None:
         """Whether ``path`` is there; permissions are the mount's affair. Raises `FileNotFoundError`."""
@@ -299,21 +255,21 @@ class FileSystem:
     def open(self, path: str, flags: int) -> int:
         """Open an existing file; opening costs nothing. Raises `FileNotFoundError`, `IsADirectoryError`, EROFS."""
         if flags & WRITES:
-            self._check_writable(path)
+            self._tree.check_writable(path)
         return self._files.open(path, flags)
 
     def create(self, path: str, flags: int) -> int:
         """Create a file and open it; raises EEXIST (also for a name that differs in case only), EINVAL, EROFS."""
-        self._check_writable(path)
-        existing = self._find(path)
+        self._tree.check_writable(path)
+        existing = self._tree.find(path)
         if existing is not None and existing.is_dir:
             raise os_error(errno.EISDIR, path)
         if existing is not None:
             if flags & os.O_EXCL:
                 raise os_error(errno.EEXIST, path)
             return self._files.open(path, flags)
-        self._check_new(path)
-        self._warn_of_ghost_print(path)
+        self._tree.check_new(path)
+        self._tree.warn_of_ghost_print(path)
         return self._files.create(path, flags)
 
     def read(self, fh: int, size: int, offset: int) -> bytes:
@@ -329,7 +285,7 @@ class FileSystem:
         if fh is not None or path is None:
             self._contents.truncate(self._files.nodes.handle(fh or 0).node, length)
             return
-        self._check_writable(path)
+        self._tree.check_writable(path)
         number = self._files.open(path, os.O_WRONLY)
         try:
             node = self._files.nodes.handle(number).node
@@ -373,10 +329,10 @@ class FileSystem:
 
         Raises `FileExistsError` when the card holds that name, in whichever case, EROFS, and why storing failed.
         """
-        self._check_writable(path)
-        if self._find(path) is not None:
+        self._tree.check_writable(path)
+        if self._tree.find(path) is not None:
             raise os_error(errno.EEXIST, path)
-        self._check_new(path)
+        self._tree.check_new(path)
         self._uploads.send(content, path, content.size, int(self._clock()))
 
     def check_settable(self, path: str) -> None:
@@ -412,9 +368,9 @@ class FileSystem:
 
     def rename(self, old: str, new: str, *, replace: bool = True) -> None:
         """Rename a file or folder; an existing file at ``new`` is replaced unless ``replace`` is false (EEXIST)."""
-        self._check_writable(old)
-        self._check_writable(new)
-        source, target = self._find(old), self._find(new)
+        self._tree.check_writable(old)
+        self._tree.check_writable(new)
+        source, target = self._tree.find(old), self._tree.find(new)
         if source is None:
             raise os_error(errno.ENOENT, old)
         if self._renames.is_hiding(new):
@@ -423,20 +379,20 @@ class FileSystem:
         if paths.is_below(new, old):
             raise InvalidName("a folder cannot be moved into itself", new)
         if target is not None:
-            _check_replaceable(source, new, target, replace)
+            check_replaceable(source, new, target, replace)
             if old == new:
                 return
         else:
-            self._check_new(new, besides=old)
+            self._tree.check_new(new, besides=old)
         if target is not None and target.is_dir:
             self.rmdir(new)
         self._renames.rename(old, new, is_dir=source.is_dir)
-        self._warn_of_ghost_print(new)
+        self._tree.warn_of_ghost_print(new)
 
     def unlink(self, path: str) -> None:
         """Delete a file; whoever has it open goes on using it. Raises `FileNotFoundError`, `IsADirectoryError`."""
-        self._check_writable(path)
-        attributes = self._find(path)
+        self._tree.check_writable(path)
+        attributes = self._tree.find(path)
         if attributes is None:
             raise os_error(errno.ENOENT, path)
         if attributes.is_dir:
@@ -445,12 +401,12 @@ class FileSystem:
 
     def mkdir(self, path: str) -> None:
         """Make a folder; raises EEXIST, `FileNotFoundError`, EINVAL; EPERM for a desktop's trash folder."""
-        self._check_writable(path)
+        self._tree.check_writable(path)
         if paths.split(path)[1].startswith(_TRASH):
             raise os_error(errno.EPERM, path)
-        if self._find(path) is not None:
+        if self._tree.find(path) is not None:
             raise os_error(errno.EEXIST, path)
-        self._check_new(path)
+        self._tree.check_new(path)
         if paths.is_dot_path(path):
             self._overlay.make_folder(path)
             return
@@ -460,8 +416,8 @@ class FileSystem:
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder, and known litter with it; raises ENOTEMPTY, ENOTDIR, `FileNotFoundError`."""
-        self._check_writable(path)
-        attributes = self._find(path)
+        self._tree.check_writable(path)
+        attributes = self._tree.find(path)
         if attributes is None:
             raise os_error(errno.ENOENT, path)
         if not attributes.is_dir:
@@ -479,71 +435,6 @@ class FileSystem:
         self._times.forget(path)
         self._listings.forget(path)
         self._listings.apply(path, None)
-
-    # --- rules ------------------------------------------------------------------------------------
-
-    def _check_writable(self, path: str) -> None:
-        if self._settings.read_only:
-            raise os_error(errno.EROFS, path)
-        if path == paths.ROOT:
-            raise os_error(errno.EBUSY, path)
-
-    def _check_new(self, path: str, *, besides: str | None = None) -> None:
-        """Refuse a new name whose folder is missing, that the card cannot store, or that it takes for an existing one.
-
-        ``besides`` is a name that is about to go away, so that a file's case can be changed.
-        """
-        folder, name = paths.split(path)
-        parent = self._find(folder)
-        if parent is None:
-            raise os_error(errno.ENOENT, folder)
-        if not parent.is_dir:
-            raise os_error(errno.ENOTDIR, folder)
-        if paths.is_dot_path(path):
-            paths.check_sendable(path)
-            return
-        paths.check_storable(path, longest_path=self._card.family.longest_path)
-        folded = paths.folded(name)
-        for other in self._names_in(folder):
-            if paths.folded(other) == folded and paths.join(folder, other) not in (path, besides):
-                message = f"the card holds {other} already, and does not tell upper from lower case"
-                raise FileExistsError(errno.EEXIST, message, path)
-
-    def _names_in(self, folder: str) -> list[str]:
-        open_names = [paths.split(node.path)[1] for node in self._files.nodes.in_folder(folder)]
-        return [*self._listings.listing(folder), *open_names]
-
-    def _warn_of_ghost_print(self, path: str) -> None:
-        """P1 and A1 models may print a 3MF in the root by themselves at power-up (maziggy/bambuddy#374)."""
-        is_risky = paths.parent(path) == paths.ROOT and path.lower().endswith(".3mf") and not paths.is_dot_path(path)
-        if is_risky and self._card.family.name == "ESP32" and not self._warned_root.is_set():
-            self._warned_root.set()
-            logger.warning(
-                "%s: P1 and A1 printers may start printing a 3MF in the top folder by themselves when switched on; "
-                "better copy it into /model or /cache",
-                path,
-            )
-
-
-def _check_replaceable(source: Attributes, new: str, target: Attributes, replace: bool) -> None:
-    if not replace:
-        raise os_error(errno.EEXIST, new)
-    if target.is_dir and not source.is_dir:
-        raise os_error(errno.EISDIR, new)
-    if source.is_dir and not target.is_dir:
-        raise os_error(errno.ENOTDIR, new)
-
-
-def _waiting_line(node: Node, delay: float, trouble: str | None) -> str:
-    """What `.bambufs/transfers` says of a file that is owed; the ``trouble`` of all is told already."""
-    debt = node.debt
-    line = f"waiting  {node.path}  {node.attributes.size} bytes"
-    if trouble:
-        return line
-    if debt is not None and debt.record.reason:
-        return f"{line}, tried without success ({debt.record.reason})"
-    return f"{line}, to be sent in {delay:.0f} s" if delay > 0 else f"{line}, to be sent next"
-
 
 def _emptied(folder: Path) -> Path:
     """``folder``, there and empty: what an earlier mount left in it was only a copy."""
