@@ -18,7 +18,7 @@ help:
 	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
 	@echo "test       the tests, $(JOBS) at a time (JOBS=0: one by one; ARGS=... goes to pytest)"
 	@echo "test-all   the tests on every CPython from 3.11 on that is installed"
-	@echo "soak       the slow tests, for SOAK_SECONDS=$(SOAK_SECONDS) at most"
+	@echo "soak       the slow tests in random order; none begins after SOAK_SECONDS=$(SOAK_SECONDS)"
 	@echo "lint types the checks of ruff and mypy"
 	@echo "bench      bambufs and rclone side by side (OUT=$(OUT) for the figures)"
 	@echo "deps       install all that the above need"
@@ -37,7 +37,8 @@ test-all: $(VENV)/.test device
 	@.ci/every-python $(ARGS)
 
 soak: $(VENV)/.test device
-	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout $(SOAK_SECONDS) $(ARGS)
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow \
+	    --timeout $(SOAK_SECONDS) $(ARGS)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.waiting import wait_until
 
 # Shorter than pytest's own limit, which cannot end a test that waits inside the kernel.
 _STUCK_AFTER = 100.0
+
+_BEGAN = time.monotonic()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +71,13 @@ def nothing_hangs() -> Iterator[None]:
     yield
     watch.cancel()
     watch.join()
+
+
+def pytest_runtest_setup() -> None:
+    """Begin no test of `make soak` when its time is used up; tests run in random order, so that each has its turn."""
+    seconds = os.environ.get("SOAK_SECONDS")
+    if seconds is not None and time.monotonic() - _BEGAN > float(seconds):
+        pytest.skip("the time of this soak is used up")
 
 
 @pytest.hookimpl(wrapper=True)

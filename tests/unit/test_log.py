@@ -207,9 +207,8 @@ def test_file_of_faults_that_cannot_be_written_is_no_trouble(
     assert "could not be kept" in capsys.readouterr().err
 
 
-def test_log_is_rotated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_LARGEST", 2000)
-    log.set_up(file=file)
+def test_log_is_rotated(file: Path) -> None:
+    log.set_up(file=file, largest=2000)
     for number in range(500):
         logger.warning("line %d of many", number)
     assert sorted(kept.name for kept in file.parent.iterdir()) == ["bambufs.log", "bambufs.log.1", "bambufs.log.2"]
