@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -71,6 +72,16 @@ def nothing_hangs() -> Iterator[None]:
     yield
     watch.cancel()
     watch.join()
+
+
+@pytest.fixture(autouse=True)
+def log_levels_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets what is logged, for the tests after it too."""
+    ours = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "bambufs"]
+    before = {name: logging.getLogger(name).level for name in ("", *ours)}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def pytest_runtest_setup() -> None:

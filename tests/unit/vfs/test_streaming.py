@@ -95,7 +95,7 @@ def test_nothing_stands_under_the_name_before_the_end(tmp_path: Path) -> None:
     with desk(tmp_path) as made:
         number = made.files.open("/x.bin", os.O_WRONLY | os.O_TRUNC)
         made.write(number)
-        assert made.arrived() > 0
+        wait_until(made.arrived, "some of it to arrive")
         assert made.content() == b"old"
         made.close(number)
         assert made.content() == CONTENT
