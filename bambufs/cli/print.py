@@ -98,9 +98,10 @@ def _tell_warnings(desk: PrintDesk, console: Console) -> None:
 
 def _follow(link: PrinterLink, console: Console, *, to_the_end: bool) -> int:
     """Wait until the print has started, or ended; returns the exit code."""
-    _say(console, _outcome(link).sentence)
-    if not _outcome(link).is_settled:
-        link.wait_for(lambda link: _outcome(link).is_settled, NOT_STARTED_AFTER + 10.0)
+    told = _outcome(link).sentence
+    _say(console, told)
+    link.wait_for(lambda link: _outcome(link).is_settled, NOT_STARTED_AFTER + 10.0)
+    if _outcome(link).sentence != told:  # it may have been settled while that was being said
         _say(console, _outcome(link).sentence)
     if to_the_end and _outcome(link).phase is Phase.STARTED:
         _watch(link, console)

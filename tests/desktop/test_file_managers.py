@@ -114,4 +114,4 @@ def test_a_file_that_was_searched_is_the_only_one_fetched(desk: Desk, manager: M
         copy, wanted = here / name, (desk.card / "many" / name).read_bytes()
         wait_until(lambda: copy.exists() and copy.read_bytes() == wanted, "the copy to be whole", seconds=30)
 
-    assert desk.bytes_fetched - before <= len(wanted)
+    assert desk.bytes_fetched - before <= 2 * len(wanted), "the file, and at most a look into some others"

@@ -144,4 +144,4 @@ def test_debian_package_works(printer: simulator.Printer, tmp_path: Path) -> Non
             try_out(Path("/usr/bin/bambufs"), printer, tmp_path)
         finally:
             run("dpkg", "--purge", "bambufs")
-        assert not Path("/usr/lib/bambufs").exists()
+        assert not Path("/usr/bin/bambufs").exists()
