@@ -50,6 +50,7 @@ bench: $(VENV)/.test device
 	@.ci/packages bench
 	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
 	@$(BIN)/python -m tests.benchmarks.throughput
+	@$(BIN)/python -m tests.benchmarks.layer --json $(OUT:.json=-layer.json)
 
 deb: $(VENV)/.test
 	@PYTHON=$(BIN)/python .ci/deb dist

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import log
-from ..config import Config, MountOptions
+from ..config import MountOptions
 from ..errors import PrinterError, PrinterUnreachable, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
 from ..mount.leaving import Leaving
+from ..mount.settings import fuse_options
 from ..vfs.root import Root
 from .build import open_filesystem
 from .connection import make_folder, resolved
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             root.start()
             _connect(root, keep_trying=options.retry)
-            return _serve(library, root, owner, str(place), _fuse_options(config, options), ready)
+            told = fuse_options(config.host, config.ttl, read_only=config.read_only, allow_other=options.allow_other)
+            return _serve(library, root, owner, str(place), told, ready)
         finally:
             leaving.done(root.close(leaving.tell))
 
@@ -117,25 +119,6 @@ def _owner(options: MountOptions) -> Owner:
         os.getgid() if options.gid is None else options.gid,
         options.umask,
     )
-
-
-def _fuse_options(config: Config, options: MountOptions) -> dict[str, Any]:
-    """What libfuse is told. A listing may not be held longer by the kernel than by ourselves."""
-    held = min(1.0, config.ttl)
-    return {
-        "foreground": True,
-        "fsname": f"bambufs:{config.host}",
-        "subtype": "bambufs",
-        "auto_cache": True,
-        "attr_timeout": held,
-        "entry_timeout": held,
-        "negative_timeout": 0,
-        "default_permissions": True,
-        "max_threads": 256,  # each reader that waits for its turn takes one, and the others must not wait for it
-        "max_idle_threads": 16,
-        **({"ro": True} if config.read_only else {}),
-        **({"allow_other": True} if options.allow_other else {}),
-    }
 
 
 def _check_allow_other() -> None:

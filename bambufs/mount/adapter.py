@@ -297,4 +297,3 @@ class Adapter:
 
     def destroy(self, path: Any) -> None:
         """The mount is gone; the daemon closes the rest."""
-

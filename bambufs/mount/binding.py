@@ -100,7 +100,6 @@ def _times(buffer: Any) -> int | None:
     return int(wanted.tv_sec) * 10**9 + int(wanted.tv_nsec)
 
 
-
 def _decoded(path: bytes | None) -> str | None:
     return None if path is None else path.decode(_CODEC)
 

@@ -1,0 +1,31 @@
+"""What libfuse and the kernel are told about a mount: for how long an answer holds, and how much may go on at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LONGEST_HELD = 1.0
+"""Seconds for which the kernel may answer by itself what it was told of a file."""
+
+
+def fuse_options(host: str, ttl: float, *, read_only: bool = False, allow_other: bool = False) -> dict[str, Any]:
+    """The options of a mount of ``host`` whose listings hold for ``ttl`` seconds.
+
+    The kernel may hold nothing for longer than we do ourselves. That a name is absent it may not remember at all: files
+    also come in by the control folder, and own changes show at once.
+    """
+    held = min(LONGEST_HELD, ttl)
+    return {
+        "foreground": True,
+        "fsname": f"bambufs:{host}",
+        "subtype": "bambufs",
+        "auto_cache": True,
+        "attr_timeout": held,
+        "entry_timeout": held,
+        "negative_timeout": 0,
+        "default_permissions": True,
+        "max_threads": 256,  # each reader that waits for its turn takes one, and the others must not wait for it
+        "max_idle_threads": 16,
+        **({"ro": True} if read_only else {}),
+        **({"allow_other": True} if allow_other else {}),
+    }
