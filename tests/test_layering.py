@@ -40,6 +40,7 @@ DOORS = {
     "ssl": {
         "printer/session.py",
         "printer/wire.py",
+        "printer/sockets.py",
         "printer/outflow.py",
         "printer/replies.py",
         "printer/trust.py",

@@ -20,7 +20,7 @@ from ..errors import (
     PrinterUnreachable,
     UsageError,
 )
-from ..printer import trust, wire
+from ..printer import sockets, trust
 from ..printer.models import find_model
 from .finding import Finding, bad, good, note, skipped
 from .patience import within_moments
@@ -65,7 +65,7 @@ def control_may_answer(visit: Visit) -> bool:
 
 def _answers(visit: Visit, port: int) -> bool:
     try:
-        with closing(wire.connect(visit.config.host, port, visit.timeouts.connect)):
+        with closing(sockets.connect(visit.config.host, port, visit.timeouts.connect)):
             return True
     except (OSError, UnicodeError):
         return False

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from .. import interrupts
 from .pace import Pace
-from .wire import is_ready, patiently, queued
+from .sockets import is_ready, patiently, queued
 
 BLOCK = 64 * 1024
 _GLANCE = 0.2

@@ -25,7 +25,8 @@ from .family import Family, family_of
 from .outflow import Outflow
 from .pace import Pace
 from .replies import connecting, translating
-from .wire import ImplicitFtps, check_reply, connect, receive, receive_all
+from .sockets import connect, receive, receive_all
+from .wire import ImplicitFtps, check_reply
 
 logger = logging.getLogger(__name__)
 

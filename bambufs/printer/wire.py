@@ -1,7 +1,7 @@
 """The connections of one FTPS session: `ftplib.FTP_TLS` for port 990, made patient.
 
-`ftplib` reads and connects in one blocking call; here every wait is taken in steps of `interrupts.STEP`, so that
-Ctrl-C gets through, and has a deadline. The data connection resumes the control connection's TLS session.
+`ftplib` reads and connects in one blocking call; here every wait can be interrupted and has a deadline (see
+`sockets`). The data connection resumes the control connection's TLS session.
 
 Where the printer `pipelines`, what does not depend on an answer is not kept waiting for it: commands go out together,
 TLS is begun before the 150 has come, and the data connection of the next transfer is made while this one ends.
@@ -10,25 +10,18 @@ TLS is begun before the 150 has come, and the data connection of the next transf
 from __future__ import annotations
 
 import errno
-import fcntl
 import ftplib
 import os
-import select
 import socket
 import ssl
-import struct
-import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 from .. import interrupts
 from ..errors import ConnectionDropped
 from .paths import check_sendable
-from .resolve import addresses
-
-Result = TypeVar("Result")
+from .sockets import begin_to_connect, check_time, connected, is_ready, is_unacknowledged, patiently, receive_all
 
 _MAX_REPLY = 64 * 1024
 """Bytes of one reply, all its lines together."""
@@ -38,138 +31,6 @@ _MAX_FORGOTTEN = 16 << 20
 _KEPT_AHEAD = 60.0
 """Seconds for which a data connection that was made ahead is trusted to be still alive."""
 _ENDLESS = "the printer's answer does not end; if that stays so, switch the printer off and on again"
-
-
-def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -> Result:
-    """Repeat a socket operation that waits at most `interrupts.STEP`, until it is done or ``seconds`` have passed.
-
-    Raises `TimeoutError`, `Interrupted` and what the operation raises.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return step(*arguments)
-        except TimeoutError as late:
-            interrupts.check()
-            if late.errno == errno.ETIMEDOUT or time.monotonic() >= deadline:
-                raise  # the kernel has given the connection up, or we do
-
-
-def _check_time(deadline: float) -> None:
-    """Raise `TimeoutError` after ``deadline`` (monotonic), however much comes in, and `Interrupted`."""
-    interrupts.check()
-    if time.monotonic() >= deadline:
-        raise TimeoutError("timed out")
-
-
-def receive(connection: socket.socket, stall: float, size: int) -> bytes:
-    """The next bytes, at most ``size``; empty at the end of the stream, also one without TLS's close_notify.
-
-    Raises `TimeoutError` when nothing came for ``stall`` seconds, `Interrupted` and what receiving raises.
-    """
-    try:
-        return patiently(connection.recv, stall, size)
-    except ssl.SSLEOFError:
-        return b""
-
-
-def receive_all(
-    connection: socket.socket,
-    *,
-    stall: float,
-    seconds: float,
-    most: int,
-    may_end: Callable[[bytes], bool] = lambda received: True,
-) -> bytes | None:
-    """Everything until the end of the stream; None when that is more than ``most`` bytes.
-
-    Without TLS's close_notify the end is one only if ``may_end`` says so of what has come; else `ssl.SSLEOFError` is
-    raised. Raises `TimeoutError` when nothing comes for ``stall`` seconds or the end has not come after ``seconds``,
-    `Interrupted` and what receiving raises.
-    """
-    deadline = time.monotonic() + seconds
-    received = bytearray()
-    try:
-        while block := patiently(connection.recv, stall, 64 * 1024):
-            received += block
-            if len(received) > most:
-                return None
-            _check_time(deadline)
-    except ssl.SSLEOFError:
-        if not may_end(bytes(received)):
-            raise
-    return bytes(received)
-
-
-def is_ready(connection: socket.socket, seconds: float, *, to_send: bool = False) -> bool:
-    """Whether ``connection`` can be read from (or sent to) within ``seconds``; works for any number of open files."""
-    poll = select.poll()
-    poll.register(connection, select.POLLOUT if to_send else select.POLLIN)
-    return bool(poll.poll(max(0.0, seconds) * 1000))
-
-
-def connect(host: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to ``host``, with TCP_NODELAY and steps of `interrupts.STEP` as its time-out.
-
-    Takes at most ``seconds`` over all addresses of the host, and as long again for its name.
-    """
-    failure: OSError = TimeoutError("timed out")
-    found = addresses(host, port, seconds)
-    deadline = time.monotonic() + seconds
-    for number, address in enumerate(found):
-        share = (deadline - time.monotonic()) / (len(found) - number)
-        try:
-            return connected(begin_to_connect(address.family, address.place), share)
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def queued(data: socket.socket) -> int:
-    """Bytes in the kernel's queue that the other side has not confirmed yet; 0 where the kernel does not tell."""
-    try:
-        answer = fcntl.ioctl(data, termios.TIOCOUTQ, struct.pack("i", 0))  # SIOCOUTQ, see tcp(7)
-    except OSError:
-        return 0
-    return int(struct.unpack("i", answer)[0])
-
-
-def is_unacknowledged(connection: socket.socket, seconds: float) -> bool:
-    """Whether the other machine has acknowledged nothing for ``seconds``, though something is queued for it.
-
-    That tells a printer that is gone from one that is slow: also one that takes a minute to answer acknowledges the
-    question at once. (tcpi_last_ack_recv of TCP_INFO, see tcp(7).)
-    """
-    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
-    return queued(connection) > 0 and int(struct.unpack_from("I", told, 56)[0]) >= seconds * 1000
-
-
-def begin_to_connect(family: int, address: object) -> socket.socket:
-    """A TCP connection on its way to ``address``; see `connected`."""
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    connection.setblocking(False)
-    code = connection.connect_ex(address)  # type: ignore[arg-type]
-    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-        connection.close()
-        raise OSError(code, os.strerror(code))
-    return connection
-
-
-def connected(connection: socket.socket, seconds: float) -> socket.socket:
-    """``connection`` once it is made, with TCP_NODELAY and steps of `interrupts.STEP`; closed when that fails."""
-    deadline = time.monotonic() + seconds
-    try:
-        while not is_ready(connection, interrupts.STEP, to_send=True):
-            _check_time(deadline)
-        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(interrupts.STEP)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 class ImplicitFtps(ftplib.FTP_TLS):
@@ -264,7 +125,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
     def _line(self, deadline: float) -> str:
         while b"\n" not in self._received:
             if self._received:
-                _check_time(deadline)
+                check_time(deadline)
             if len(self._received) > _MAX_REPLY:
                 raise ConnectionDropped(_ENDLESS)
             data = patiently(self._receive, deadline - time.monotonic())
@@ -295,7 +156,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
             code = line[:3]
             while not (line[:3] == code and line[3:4] != "-"):
                 line = self._line(deadline)
-                _check_time(deadline)
+                check_time(deadline)
                 lines.append(line)
                 length += len(line) + 1
                 if length > _MAX_REPLY:

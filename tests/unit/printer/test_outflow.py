@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from bambufs.printer.outflow import Outflow
+from bambufs.printer.sockets import queued
 from bambufs.printer.trust import make_context
-from bambufs.printer.wire import queued
 from tests.support.scripted import server_context
 from tests.support.waiting import wait_until
 

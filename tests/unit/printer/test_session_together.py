@@ -167,7 +167,7 @@ def test_connection_made_ahead_that_has_ended_is_not_used() -> None:
 
 def talk_has_ended(session: FtpsSession) -> bool:
     """Whether the connection made ahead shows that the other side has closed it."""
-    from bambufs.printer.wire import is_ready
+    from bambufs.printer.sockets import is_ready
 
     return session._ftp._ahead is not None and is_ready(session._ftp._ahead[0], 0.01)
 

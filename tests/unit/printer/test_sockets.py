@@ -10,7 +10,7 @@ import pytest
 
 from bambufs import interrupts
 from bambufs.errors import Interrupted
-from bambufs.printer import wire
+from bambufs.printer import sockets
 from tests.support.ports import port_block
 
 NOWHERE = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 990, 0, 0))
@@ -33,18 +33,18 @@ def addresses(monkeypatch: pytest.MonkeyPatch, *found: object) -> None:
 
 
 def test_listening_port_is_connected_to(listener: socket.socket) -> None:
-    with wire.connect("127.0.0.1", port_of(listener), 5.0) as connection:
+    with sockets.connect("127.0.0.1", port_of(listener), 5.0) as connection:
         assert connection.getpeername() == listener.getsockname()
 
 
 def test_small_commands_are_not_held_back(listener: socket.socket) -> None:
-    with wire.connect("127.0.0.1", port_of(listener), 5.0) as connection:
+    with sockets.connect("127.0.0.1", port_of(listener), 5.0) as connection:
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_deaf_port_refuses() -> None:
     with port_block() as ports, pytest.raises(ConnectionRefusedError):
-        wire.connect("127.0.0.1", ports[0], 5.0)
+        sockets.connect("127.0.0.1", ports[0], 5.0)
 
 
 def test_second_address_is_tried_when_the_first_refuses(
@@ -52,7 +52,7 @@ def test_second_address_is_tried_when_the_first_refuses(
 ) -> None:
     with port_block() as ports:
         addresses(monkeypatch, ipv4(ports[0]), ipv4(port_of(listener)))
-        wire.connect("printer.local", 990, 5.0).close()
+        sockets.connect("printer.local", 990, 5.0).close()
 
 
 def ipv4(port: int) -> object:
@@ -74,7 +74,7 @@ def test_second_address_is_tried_when_there_is_no_way_to_the_first(
 ) -> None:
     refuse_at_once(monkeypatch)
     addresses(monkeypatch, NOWHERE, ipv4(port_of(listener)))
-    with wire.connect("printer.local", 990, 5.0) as connection:
+    with sockets.connect("printer.local", 990, 5.0) as connection:
         assert connection.family == socket.AF_INET
 
 
@@ -82,7 +82,7 @@ def test_address_to_which_there_is_no_way_is_told(monkeypatch: pytest.MonkeyPatc
     refuse_at_once(monkeypatch)
     addresses(monkeypatch, NOWHERE)
     with pytest.raises(OSError, match="unreachable") as failed:
-        wire.connect("printer.local", 990, 5.0).close()
+        sockets.connect("printer.local", 990, 5.0).close()
     assert failed.value.errno == errno.ENETUNREACH
 
 
@@ -101,12 +101,12 @@ def full(listener: socket.socket) -> Iterator[int]:
 
 def test_connecting_has_an_end(full: int) -> None:
     with pytest.raises(TimeoutError):
-        wire.connect("127.0.0.1", full, 0.3)
+        sockets.connect("127.0.0.1", full, 0.3)
 
 
 def test_connecting_can_be_interrupted(full: int) -> None:
     with interrupts.watched(lambda: True), pytest.raises(Interrupted):
-        wire.connect("127.0.0.1", full, 60.0)
+        sockets.connect("127.0.0.1", full, 60.0)
 
 
 def test_step_is_repeated_until_it_is_done() -> None:
@@ -119,7 +119,7 @@ def test_step_is_repeated_until_it_is_done() -> None:
         assert isinstance(answer, bytes)
         return answer
 
-    assert wire.patiently(step, 5.0) == b"x"
+    assert sockets.patiently(step, 5.0) == b"x"
 
 
 def test_step_that_is_never_done_ends_in_a_time_out() -> None:
@@ -127,7 +127,7 @@ def test_step_that_is_never_done_ends_in_a_time_out() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        wire.patiently(step, 0.0)
+        sockets.patiently(step, 0.0)
 
 
 def test_addresses_that_nobody_answers_at_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +138,10 @@ def test_addresses_that_nobody_answers_at_share_the_time(monkeypatch: pytest.Mon
         tried.append(seconds)
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr(wire, "connected", deaf)
+    monkeypatch.setattr(sockets, "connected", deaf)
     addresses(monkeypatch, ipv4(990), ipv4(991))
     with pytest.raises(TimeoutError):
-        wire.connect("printer.local", 990, 4.0)
+        sockets.connect("printer.local", 990, 4.0)
     assert tried[0] <= 2.0
 
 
@@ -154,5 +154,5 @@ def test_time_out_of_the_kernel_ends_the_patience() -> None:
         raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
     with pytest.raises(TimeoutError):
-        wire.patiently(receive, 60.0)
+        sockets.patiently(receive, 60.0)
     assert len(calls) == 1
