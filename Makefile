@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 4
+CAREFUL ?=
 OUT ?= bench.json
 SOAK_SECONDS ?= 900
 PACKAGE := setup.cfg setup.py bambufs/__init__.py
@@ -16,7 +17,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517
 
 help:
 	@echo "demo       mount a printer in software, and say what to try (FAMILY=esp32: a P1 or A1)"
-	@echo "test       the tests, $(JOBS) at a time (JOBS=0: one by one; ARGS=... goes to pytest)"
+	@echo "test       the tests, $(JOBS) at a time (JOBS=0: one by one; ARGS=... goes to pytest; CAREFUL=1: with what"
+	@echo "           makes bambufs fast switched off, as by -o careful)"
 	@echo "test-all   the tests on every CPython from 3.11 on that is installed"
 	@echo "soak       the slow tests in random order; none begins after SOAK_SECONDS=$(SOAK_SECONDS)"
 	@echo "lint types the checks of ruff and mypy"
@@ -31,7 +33,7 @@ demo: $(VENV)/.demo device
 	exec $(BIN)/bambufs demo $$once $(if $(FAMILY),--family $(FAMILY))
 
 test: $(VENV)/.test device
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@CAREFUL=$(CAREFUL) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: $(VENV)/.test device
 	@.ci/every-python $(ARGS)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import table
-from tests.support import leaks, mounting
+from tests.support import careful, leaks, mounting
 from tests.support.waiting import wait_until
 
 # Shorter than pytest's own limit, which cannot end a test that waits inside the kernel.
@@ -84,8 +84,14 @@ def log_levels_as_before() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
 
 
-def pytest_runtest_setup() -> None:
+if careful.IS_ON:
+    careful.become()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin no test of `make soak` when its time is used up; tests run in random order, so that each has its turn."""
+    if careful.IS_ON and item.get_closest_marker("about_optimisations"):
+        pytest.skip("about what careful switches off")
     seconds = os.environ.get("SOAK_SECONDS")
     if seconds is not None and time.monotonic() - _BEGAN > float(seconds):
         pytest.skip("the time of this soak is used up")

@@ -20,7 +20,7 @@ from ..errors import CertificateRefused, LoginRefused, UsageError
 from ..printer import doors, trust
 from ..printer.discovery import Announcement, listen
 from ..printer.models import model_of_serial
-from ..printer.session import FtpsSession, Target, Timeouts
+from ..printer.session import FtpsSession, Timeouts
 from . import unit
 from .answers import check_choice, check_name, check_place, described, is_free, make_folder, plain, short, unheard
 from .asking import Asking
@@ -181,10 +181,7 @@ class _Setup:
             seen.append(replace(config, serial=config.serial or known))
             doors.certificate_check(seen[0])(certificate)
 
-        server_name = config.serial if config.tls_trust == "ca" else None
-        context = doors.tls_context(config)
-        target = Target(config.host, config.ftps_port, config.access_code, context, server_name, look)
-        FtpsSession.open(target, Timeouts()).quit()
+        FtpsSession.open(doors.target(config, look), Timeouts()).quit()
         return seen[0]
 
     # --- name and folder --------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ..errors import CertificateRefused, PrinterError
 from ..printer import doors, trust
 from ..printer.discovery import Announcement, listen
 from ..printer.link import PrinterLink
-from ..printer.session import FtpsSession, Target, Timeouts
+from ..printer.session import FtpsSession, Timeouts
 from . import control, door, storage
 from .finding import Finding
 
@@ -43,16 +43,7 @@ class Visit:
 
     def open_session(self) -> FtpsSession:
         """One more session; its certificate is looked at, and not remembered. Raises as `FtpsSession.open` does."""
-        config = self.config
-        target = Target(
-            config.host,
-            config.ftps_port,
-            config.access_code,
-            doors.tls_context(config),
-            server_name=config.serial if config.tls_trust == "ca" else None,
-            check_certificate=self._look_at,
-        )
-        return FtpsSession.open(target, self.timeouts)
+        return FtpsSession.open(doors.target(self.config, self._look_at), self.timeouts)
 
     def open_link(self) -> PrinterLink:
         """The control connection, not yet started."""

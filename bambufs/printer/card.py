@@ -46,6 +46,9 @@ _MOST_RENAME_REFUSALS = 2
 _LATER = (1, 4, 16)
 """A printer that hung is looked after so many times later."""
 
+_ENOUGH_UNTOLD = 5
+"""Files in a listing after which a printer that has told the time of none is not asked again."""
+
 _PIPELINED = 500
 """Commands sent at once: they and their replies must fit into the sockets' buffers."""
 
@@ -70,6 +73,7 @@ class Card:
         self._upload_lock, self._count_lock, self._waiting_stores = Lock(), Lock(), 0
         self._family: Family | None = None
         self._sets_time: bool | None = None
+        self._tells_times: bool | None = None
         self._has_rest = True
         self._rename_refusals = 0
         self._odd_lines: set[str] = set()
@@ -152,17 +156,22 @@ class Card:
         return parse_list(lines, self._clock(), self._note_odd)
 
     def modified(self, folder: str, names: Sequence[str], *, patience: float = METADATA_PATIENCE) -> dict[str, int]:
-        """The times, exact to the second, of files in ``folder``; empty where asking would cost a round trip each."""
+        """The times, exact to the second, of files in ``folder``, as far as the printer tells them.
+
+        Where commands go one by one, this takes a round trip for each; others get the session in between.
+        """
         found: dict[str, int] = {}
-        if not self.family.pipelines:
-            return found
-        with self._lend(patience=patience) as session:
-            if not session.pipelines:
-                return found
-            for start in range(0, len(names), _PIPELINED):
-                some = names[start : start + _PIPELINED]
+        for start in range(0, len(names), _PIPELINED):
+            if not self.family.tells_times or self._tells_times is False:
+                break
+            some = names[start : start + _PIPELINED]
+            with self._lend(patience=patience) as session:
                 times = session.modified([paths.join(folder, name) for name in some])
-                found.update({name: mtime for name, mtime in zip(some, times) if mtime is not None})
+            found.update({name: mtime for name, mtime in zip(some, times) if mtime is not None})
+            if found:
+                self._tells_times = True
+            elif self._tells_times is None and len(some) >= _ENOUGH_UNTOLD:
+                self._tells_times = False
         return found
 
     def _note_odd(self, line: str) -> None:

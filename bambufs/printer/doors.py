@@ -37,6 +37,19 @@ def tls_context(config: Config) -> trust.Context:
         raise UsageError(f"the authority's certificates cannot be read from {config.tls_ca}: {error}") from error
 
 
+def target(config: Config, check: CheckCertificate) -> Target:
+    """Where the printer's file port is, and how to get in once ``check`` has seen its certificate."""
+    return Target(
+        config.host,
+        config.ftps_port,
+        config.access_code,
+        tls_context(config),
+        server_name=config.serial if config.tls_trust == "ca" else None,
+        check_certificate=check,
+        manners=Manners(pipelines=not config.careful),
+    )
+
+
 def open_card(
     config: Config,
     timeouts: Timeouts | None = None,
@@ -46,17 +59,8 @@ def open_card(
 ) -> Card:
     """The card of the printer that ``config`` names. Connects only when it is used."""
     health = health or DoorHealth()
-    target = Target(
-        config.host,
-        config.ftps_port,
-        config.access_code,
-        tls_context(config),
-        server_name=config.serial if config.tls_trust == "ca" else None,
-        check_certificate=check or certificate_check(config),
-        manners=Manners(pipelines=not config.careful),
-    )
-    times = timeouts or Timeouts()
-    pool = SessionPool(lambda: FtpsSession.open(target, times), limit=config.max_sessions, probe_every=times.probe)
+    printer, times = target(config, check or certificate_check(config)), timeouts or Timeouts()
+    pool = SessionPool(lambda: FtpsSession.open(printer, times), limit=config.max_sessions, probe_every=times.probe)
     pool.breaker.watcher = health.note
     return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"), late=2 * times.reply)
 

@@ -31,6 +31,8 @@ class Family:
     """Whether a listing ends with TLS's close_notify, so that one without it was cut short. Not known of ESP32s."""
     pipelines: bool
     """Whether commands without data may be sent many at once. ESP32 printers read one command per receive."""
+    tells_times: bool
+    """Whether MDTM tells a file's time in UTC, to the second. ESP32 printers answer by their own clock."""
     most_queued: int | None
     """Bytes of an upload that may wait in this computer's queue, so that a program that copies feels the printer's
     pace; None leaves it to the system. A P1 takes 70 KB a second (greghesp/ha-bambulab#859)."""
@@ -51,6 +53,7 @@ VSFTPD = Family(
     lists_hidden=True,
     ends_listings=True,
     pipelines=True,
+    tells_times=True,
     most_queued=None,
     longest_path=None,
 )
@@ -63,6 +66,7 @@ ESP32 = Family(
     lists_hidden=False,
     ends_listings=False,
     pipelines=False,
+    tells_times=False,
     most_queued=64 * 1024,
     longest_path=110,
 )

@@ -323,9 +323,9 @@ class FtpsSession:
         self._simply(_set_time(path, mtime), path)
 
     def modified(self, paths: Sequence[str]) -> tuple[int | None, ...]:
-        """The times of files in seconds since the epoch, asked for all at once; None for one that is not told.
+        """The times of files in seconds since the epoch, all at once where it pipelines; None for one that is not told.
 
-        Only where it pipelines. vsFTPd answers 213 with UTC.
+        vsFTPd answers 213 with UTC.
         """
         with translating(None):
             return tuple(_told_time(reply) for reply in self._ftp.answers(*(f"MDTM {path}" for path in paths)))

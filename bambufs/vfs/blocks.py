@@ -69,9 +69,16 @@ class RemoteFile:
     """One version of one remote file, as far as it has been fetched."""
 
     def __init__(
-        self, source: Source, path: str, entry: Entry, spool: SpoolFile, make_room: Callable[[], None] = lambda: None
+        self,
+        source: Source,
+        path: str,
+        entry: Entry,
+        spool: SpoolFile,
+        make_room: Callable[[], None] = lambda: None,
+        *,
+        reads_ahead: bool = True,
     ) -> None:
-        self.path, self.size = path, entry.size
+        self.path, self.size, self._reads_ahead = path, entry.size, reads_ahead
         self._source, self._spool, self._make_room = source, spool, make_room
         self._condition = threading.Condition()
         self._ranges = RangeSet()
@@ -138,7 +145,7 @@ class RemoteFile:
         in_order = self._next_expected - BLOCK <= offset <= self._next_expected + SKIP
         self._ahead = min(self._ahead * 2, MOST_AHEAD) if in_order and offset else LEAST_AHEAD
         self._next_expected = end
-        self._ahead_to = min(end + self._ahead, self.size) if in_order else end
+        self._ahead_to = min(end + self._ahead, self.size) if in_order and self._reads_ahead else end
 
     def _await_locked(self, offset: int, end: int) -> None:
         want = (offset, end)
@@ -254,8 +261,8 @@ class RemoteFile:
 class BlockCache:
     """Remote files by path, size and time; the ones unused longest go when more than ``max_bytes`` are kept."""
 
-    def __init__(self, source: Source, folder: Path, *, max_bytes: int) -> None:
-        self._source, self._folder, self._max_bytes = source, folder, max_bytes
+    def __init__(self, source: Source, folder: Path, *, max_bytes: int, reads_ahead: bool = True) -> None:
+        self._source, self._folder, self._max_bytes, self._reads_ahead = source, folder, max_bytes, reads_ahead
         self._lock = threading.Lock()
         self._files: OrderedDict[tuple[str, int, int], RemoteFile] = OrderedDict()
 
@@ -272,7 +279,9 @@ class BlockCache:
             file = self._files.get(key)
             if file is None:
                 spool = SpoolFile.new(self._folder)
-                file = self._files[key] = RemoteFile(self._source, path, entry, spool, self.make_room)
+                file = self._files[key] = RemoteFile(
+                    self._source, path, entry, spool, self.make_room, reads_ahead=self._reads_ahead
+                )
             self._files.move_to_end(key)
             file.users += 1
             return file

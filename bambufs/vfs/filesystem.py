@@ -66,7 +66,7 @@ class Settings:
     leave_patience: float = 30.0
     """How long to wait at the end for a printer that is away."""
     looks_ahead: bool = True
-    """Whether listings are fetched before they are asked for, and files sent while they are still written."""
+    """Whether listings and content are fetched before they are asked for, and files sent while they are written."""
 
 
 class Space(NamedTuple):
@@ -99,7 +99,9 @@ class FileSystem:
         self._overlay = Overlay(folder / "overlay")
         self._listings = ListingCache(self._list, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic)
         self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
-        self._blocks = BlockCache(card, _emptied(folder / "blocks"), max_bytes=settings.cache_size)
+        self._blocks = BlockCache(
+            card, _emptied(folder / "blocks"), max_bytes=settings.cache_size, reads_ahead=settings.looks_ahead
+        )
         budget = Budget(settings.spool_size)
         debts = Debts(journal, lost, nodes, folder / "spool", budget, clock=clock)
         streams = Streams(card, self._transfers, is_on=settings.looks_ahead and settings.write_back is None)
@@ -160,7 +162,7 @@ class FileSystem:
 
     def look_ahead(self) -> None:
         """List the folders in the background, if the printer's only connection may be taken for long later."""
-        if self._card.pool.state["limit"] == 1:
+        if self._settings.looks_ahead and self._card.pool.state["limit"] == 1:
             self._scout.start()
 
     def forget(self, path: str = paths.ROOT) -> None:

@@ -16,6 +16,8 @@ from tests.support.mounting import Mounted, mounted
 from tests.support.needs import need
 
 BINDINGS = ("fuse2", "fuse3")
+CAREFUL = "careful"
+"""A mount that uses no optimisation: what a user may rely on rests on none."""
 
 # The models whose file servers differ, each with the binding on which it is mounted in every run. All models on both
 # bindings take minutes.
@@ -40,7 +42,7 @@ class Farm:
         return self._printers[key]
 
     def box(self, way: str, printer_name: str) -> Box:
-        """Return a fresh box on ``printer_name``, reached by ``way``: "in-process", "fuse2" or "fuse3"."""
+        """Return a fresh box on ``printer_name``, reached by ``way``: "in-process", a binding, or `CAREFUL`."""
         key = f"{way}-{printer_name}"
         mount = self._plots[key][1] if key in self._plots else None
         if key not in self._plots or (mount and not mount.is_alive):
@@ -56,7 +58,8 @@ class Farm:
         folder.mkdir()
         if way == "in-process":
             return self._stack.enter_context(in_process(printer, folder)), None, next_box
-        mount = self._stack.enter_context(mounted(printer, folder / "mnt", way))
+        options, way = ([CAREFUL], "fuse3") if way == CAREFUL else ([], way)
+        mount = self._stack.enter_context(mounted(printer, folder / "mnt", way, options=options))
         return MountedRoot(mount.path, passes_rename_flags=way != "fuse2"), mount, next_box
 
 
@@ -93,7 +96,7 @@ def _way(way: str, printer: str, *, slow: bool = False) -> object:
 
 
 def _mounts() -> list[object]:
-    chosen = [(way, GOLDEN) for way in BINDINGS] + [(way, model) for model, way in PROFILES.items()]
+    chosen = [(way, GOLDEN) for way in (*BINDINGS, CAREFUL)] + [(way, model) for model, way in PROFILES.items()]
     others = [(way, model) for model in MODELS for way in BINDINGS if PROFILES.get(model) != way]
     return [_way(*pair) for pair in chosen] + [_way(*pair, slow=True) for pair in others]
 
@@ -112,7 +115,7 @@ def mount_box(request: pytest.FixtureRequest, farm: Farm) -> Box:
 
 def _box(request: pytest.FixtureRequest, farm: Farm) -> Box:
     way, printer = request.param
-    need(*needs_of(printer), *([way] if way in BINDINGS else []))
+    need(*needs_of(printer), *([way] if way in BINDINGS else ["fuse3"] if way == CAREFUL else []))
     return farm.box(way, printer)
 
 

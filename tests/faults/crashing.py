@@ -26,6 +26,7 @@ from bambufs.printer.doors import open_card
 from bambufs.printer.session import FtpsSession, Timeouts
 from bambufs.vfs.filesystem import FileSystem, Settings
 from bambufs.vfs.journal import Journal
+from tests.support import careful
 
 OLD, NEW, NEWER = b"old content", b"the new content " * 500, b"the content that is newer still " * 400
 NAME = "x.3mf"
@@ -256,4 +257,6 @@ def every_point(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    if careful.IS_ON:
+        careful.become()
     every_point(json.loads(sys.argv[1]))

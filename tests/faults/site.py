@@ -6,14 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bambufs import simulator
 from tests.faults.programs import Argument, Ended, Program
-from tests.support import mounting
+from tests.support import careful, mounting
 from tests.support.mounting import Mounted, Target, mount_device, mount_environment, mounted
 from tests.support.waiting import wait_until
 
@@ -69,7 +68,7 @@ class Site:
     def command(self, *arguments: Argument, target: Target | None = None, module: str = DRIVER) -> Program:
         """Start `bambufs` with ``arguments``, in the environment of somebody who may enter ``target``."""
         environment = mount_environment(target, self.home) if target else {"HOME": str(self.home)}
-        return Program(sys.executable, "-m", module, *arguments, environment=environment)
+        return Program(*careful.program(module), *arguments, environment=environment)
 
     def mounting(
         self,
@@ -84,7 +83,7 @@ class Site:
         words: list[Argument] = ["mount", target.host, self.point, "--ftps-port", str(target.port)]
         words += ["--cache-dir", self.cache, "-o", ",".join([f"fuse={binding.removeprefix('fuse')}", *options])]
         variables = mount_environment(target, self.home) | dict(environment or {})
-        return Program(sys.executable, "-m", module, *words, *arguments, environment=variables)
+        return Program(*careful.program(module), *words, *arguments, environment=variables)
 
     def mount(
         self,

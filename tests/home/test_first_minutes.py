@@ -5,13 +5,13 @@ from __future__ import annotations
 import filecmp
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bambufs.simulator import Printer, make_card
+from tests.support import careful
 from tests.support.mounting import mount_device
 from tests.support.needs import need
 
@@ -37,7 +37,7 @@ def bambufs(home: Path, *arguments: str, **environment: str) -> str:
     """What `bambufs` says, in that home."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "BAMBU_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "bambufs", *arguments],
+        [*careful.program(), *arguments],
         env={**mine, "HOME": str(home), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,

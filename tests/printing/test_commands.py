@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bambufs import simulator
+from tests.support import careful
 from tests.support.waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,7 +29,7 @@ def printer(tmp_path: Path) -> Iterator[simulator.Printer]:
 def command(printer: simulator.Printer, folder: Path, *words: str) -> tuple[list[str], dict[str, str]]:
     """A command line and its environment."""
     name, *rest = words
-    line = [sys.executable, "-m", "bambufs", name, printer.host, *rest]
+    line = [*careful.program(), name, printer.host, *rest]
     line += ["--ftps-port", str(printer.ftps_port), "--mqtt-port", str(printer.mqtt_port)]
     line += ["--cache-dir", str(folder / "cache")]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("BAMBU_")}

@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from bambufs import simulator
 from tests.printing.bench import Address, Bench
+from tests.support import careful
 from tests.support.mounting import mounted
 from tests.support.needs import need
 from tests.support.waiting import wait_until
@@ -321,7 +321,7 @@ def test_mount_without_ftps_is_there_for_control(tmp_path: Path) -> None:
     simulator.make_card(card)
     with simulator.Printer(model="h2d", card=card) as printer:
         printer.quirks["ftps"] = False
-        line = [sys.executable, "-m", "bambufs", "mount", printer.host, str(place), "--serial", printer.serial]
+        line = [*careful.program(), "mount", printer.host, str(place), "--serial", printer.serial]
         line += ["--ftps-port", str(printer.ftps_port), "--mqtt-port", str(printer.mqtt_port)]
         line += ["--cache-dir", str(tmp_path / "cache")]
         environment = {**os.environ, "BAMBU_ACCESS_CODE": printer.access_code}
@@ -335,7 +335,7 @@ def test_mount_without_ftps_is_there_for_control(tmp_path: Path) -> None:
             printer.quirks["ftps"] = True
             wait_until(lambda: _lists(place), "the files to appear", seconds=10)
         finally:
-            subprocess.run([sys.executable, "-m", "bambufs", "unmount", str(place)], timeout=30, check=True)
+            subprocess.run([*careful.program(), "unmount", str(place)], timeout=30, check=True)
 
 
 def _lists(place: Path) -> bool:

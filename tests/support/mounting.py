@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.support import careful
 from tests.support.waiting import wait_until
 
 _END_WITH_US = ("setpriv", "--pdeathsig", "TERM")
@@ -124,7 +125,7 @@ def mounted(
 
 def mount_command(target: Target, mountpoint: Path, binding: str, options: Sequence[str] = ()) -> list[str]:
     """Return the command that mounts ``target`` in the foreground."""
-    command = [sys.executable, "-m", "bambufs", "mount", target.host, str(mountpoint), "--foreground"]
+    command = [*careful.program(), "mount", target.host, str(mountpoint), "--foreground"]
     command += ["-o", ",".join([f"fuse={binding.removeprefix('fuse')}", *options])]
     command += ["--ftps-port", str(target.port)]
     return [*command, "--mqtt-port", str(getattr(target, "mqtt_port", _NO_PORT))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bambufs import simulator
-from tests.support import needs, systemd
+from tests.support import careful, needs, systemd
 
 TREE = Path(__file__).parents[2]
 SYSTEM, USER = TREE / "systemd/bambufs@.service", TREE / "systemd/user/bambufs@.service"
@@ -26,7 +25,7 @@ class Home:
 
     def install(self, unit: Path) -> None:
         """Install ``unit`` as it is but for where things lie on this machine, and with no wait before a restart."""
-        text = unit.read_text().replace("/usr/bin/bambufs", f"{sys.executable} -m bambufs")
+        text = unit.read_text().replace("/usr/bin/bambufs", " ".join(careful.program()))
         text = text.replace("/etc/bambufs/%i.code", f"{self.folder}/%i.code").replace("RestartSec=30", "RestartSec=0")
         own = [f"Environment=PYTHONPATH={TREE}", f"StandardError=append:{self.folder}/said"]
         text = text.replace("[Service]", "\n".join(["[Service]", *own]), 1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bambufs import simulator
 from bambufs.cli.unit import unit_text
-from tests.support import needs
+from tests.support import careful, needs
 from tests.support.mounting import mount_device
 from tests.support.waiting import wait_until
 
@@ -70,7 +69,7 @@ def test_mount_lives_with_the_rights_of_the_unit(tmp_path: Path) -> None:
         words += ["--cache-dir", str(tmp_path / "cache"), "-o", "allow_other", "--uid", "65534", "--foreground"]
         narrow = ["setpriv", "--pdeathsig", "TERM", f"--bounding-set=-all,{kept}", "--no-new-privs"]
         environment = os.environ | {"BAMBU_ACCESS_CODE": printer.access_code, "HOME": str(tmp_path)}
-        process = subprocess.Popen([*narrow, sys.executable, "-m", "bambufs", *words], env=environment)
+        process = subprocess.Popen([*narrow, *careful.program(), *words], env=environment)
         try:
             wait_until(lambda: process.poll() is not None or mount_device(place), "the mount", seconds=30)
             (place / "cache/new.bin").write_bytes(b"new")

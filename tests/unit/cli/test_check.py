@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bambufs.cli import main
 from bambufs.cli.check import _mounted_on
 from bambufs.config import Config
 from bambufs.simulator import Printer, make_card
+from tests.support import careful
 
 CODE = "47281593"
 
@@ -105,7 +105,7 @@ def test_configured_printer_is_checked_with_its_mount_point(
 
 def test_terminal_without_ticks_is_no_trouble(home: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "bambufs", "check", "--cache-dir", str(home / "cache")]
+    command = [*careful.program(), "check", "--cache-dir", str(home / "cache")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert "Traceback" not in done.stderr
     assert "  ? FUSE: " in done.stdout

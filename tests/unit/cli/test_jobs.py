@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from bambufs import simulator
 from bambufs.cli import main
 from bambufs.errors import UsageError
+from tests.support import careful
 from tests.support.waiting import wait_until
 
 VIDEO = "video_2025-06-15_12-30-00.avi"
@@ -66,7 +66,7 @@ class Desk:
 
     def start(self, command: str, *words: str) -> subprocess.Popen[str]:
         """The command as a process of its own."""
-        line = [sys.executable, "-m", "bambufs", command, self.printer.host, *self.options(), *words]
+        line = [*careful.program(), command, self.printer.host, *self.options(), *words]
         return subprocess.Popen(line, cwd=self.folder, stderr=subprocess.PIPE, text=True)
 
 

@@ -22,6 +22,7 @@ import pytest
 from bambufs.cli import main, unit
 from bambufs.simulator import Printer
 from bambufs.simulator.announcer import Announcer, announcement
+from tests.support import careful
 
 CODE = "47281593"
 SERIAL = "01P00A000000001"
@@ -235,7 +236,7 @@ class Terminal:
         self.shown, self._seen = "", 0
         master, slave = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bambufs", "setup", *ports],
+            [*careful.program(), "setup", *ports],
             stdin=slave,
             stdout=slave,
             stderr=slave,

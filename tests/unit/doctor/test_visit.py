@@ -137,6 +137,16 @@ def test_small_printer_that_prints_is_not_disturbed(
     assert examine(printer)["writing"].verdict is verdict
 
 
+def test_printer_that_trips_over_commands_sent_together_is_asked_one_thing_at_a_time(
+    start: StartPrinter, examine: Examine, caplog: pytest.LogCaptureFixture
+) -> None:
+    printer = start(quirks={"one_command_per_read": True})
+    with caplog.at_level("INFO", logger="bambufs"):
+        found = examine(printer, careful=True)
+    assert [finding for finding in found.values() if finding.verdict is Verdict.BAD] == []
+    assert "sent together" not in caplog.text
+
+
 def test_visit_that_is_broken_off_leaves_nothing(tmp_path: Path, start: StartPrinter) -> None:
     """Ctrl-C in the middle of the trial: the sessions are closed, and the next mount removes the file."""
     printer = start()

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from bambufs.errors import (
 )
 from bambufs.printer.card import Card
 from bambufs.printer.pool import SessionPool
-from bambufs.printer.session import FtpsSession, Target, Timeouts
+from bambufs.printer.session import FtpsSession, Manners, Target, Timeouts
 from bambufs.printer.trust import make_context
 from bambufs.printer.upload import Upload
 from bambufs.simulator import Printer
@@ -48,11 +49,12 @@ def stack() -> Iterator[ExitStack]:
 def start(tmp_path: Path, stack: ExitStack) -> Start:
     """Starts a printer and a `Card` that is connected to it."""
 
-    def make(model: str = "x1c", **quirks: object) -> tuple[Card, Printer]:
+    def make(model: str = "x1c", *, manners: Manners | None = None, **quirks: object) -> tuple[Card, Printer]:
         folder = tmp_path / "card"
         (folder / "cache").mkdir(parents=True)
         printer = stack.enter_context(Printer(model=model, card=folder, mqtt=False, quirks=quirks))  # type: ignore[arg-type]
         target = Target(printer.host, printer.ftps_port, printer.access_code, make_context())
+        target = replace(target, manners=manners or Manners())
         card = Card(SessionPool(lambda: FtpsSession.open(target, CALM)))
         stack.callback(card.close)
         return card, printer
@@ -182,11 +184,27 @@ def test_exact_times_are_told(start: Start) -> None:
     assert card.modified("/cache", ["x.3mf", "missing"]) == {"x.3mf": EXACT}
 
 
-def test_exact_times_are_not_asked_for_where_each_costs_a_round_trip(start: Start) -> None:
+def test_exact_times_are_told_one_by_one_too(start: Start) -> None:
+    card, _ = start(fat_times=False, manners=Manners(pipelines=False))
+    store(card, NEW)
+    assert card.modified("/cache", ["missing", "x.3mf"]) == {"x.3mf": EXACT}
+
+
+def test_exact_times_are_not_asked_for_where_they_are_by_the_printers_own_clock(start: Start) -> None:
     card, printer = start("p1s")
     card.connect()
     assert card.modified("/cache", ["x.3mf"]) == {}
     assert "MDTM" not in verbs(printer)
+
+
+@pytest.mark.parametrize("code", ["502", "550"])
+def test_exact_times_are_not_asked_for_again_where_none_is_told(start: Start, code: str) -> None:
+    card, printer = start(refused=f"MDTM:{code}")
+    card.connect()
+    names = [str(number) for number in range(5)]
+    for _ in range(2):
+        assert card.modified("/cache", names) == {}
+    assert verbs(printer).count("MDTM") == len(names)
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -12,16 +12,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from bambufs.errors import CertificateRefused
-from bambufs.printer.session import FtpsSession, Target
+from bambufs.printer.session import FtpsSession
 from bambufs.printer.trust import TrustStore, checker, common_name, fingerprint, make_context
 from tests.support.certificates import PrinterCertificate, printer_certificate
-from tests.support.scripted import ACCESS_CODE, CALM, SERIAL, TOGETHER, Step, Talk, scripted
+from tests.support.scripted import CALM, SERIAL, Step, Talk, login, scripted
 
 ONE, OTHER = b"one certificate", b"another certificate"
 
@@ -181,7 +182,7 @@ def open_with_authority(tmp_path: Path) -> Callable[[str, list[Step]], None]:
 
     def open_session(serial: str, script: list[Step]) -> None:
         with scripted(script) as printer:
-            target = Target("127.0.0.1", printer.port, ACCESS_CODE, make_context(authority), server_name=serial)
+            target = replace(printer.target(), context=make_context(authority), server_name=serial)
             FtpsSession.open(target, CALM).close()
 
     return open_session
@@ -194,7 +195,7 @@ def hears_no(talk: Talk) -> None:
 
 
 def test_printer_signed_by_the_authority_is_accepted(open_with_authority: Callable[[str, list[Step]], None]) -> None:
-    open_with_authority(SERIAL, TOGETHER)
+    open_with_authority(SERIAL, login())
 
 
 def test_printer_with_another_serial_is_refused(open_with_authority: Callable[[str, list[Step]], None]) -> None:

@@ -157,6 +157,28 @@ def test_first_read_fetches_little_more_than_it_needs(file: RemoteFile, printer:
     assert printer.sent <= 512 * 1024
 
 
+@pytest.fixture
+def careful(printer: Printer, tmp_path: Path) -> Iterator[RemoteFile]:
+    """The file in a cache that reads nothing ahead."""
+    (tmp_path / "careful").mkdir()
+    cache = BlockCache(cast(Source, printer), tmp_path / "careful", max_bytes=20 * MEGABYTE, reads_ahead=False)
+    yield cache.borrow("/x", ENTRY)
+    cache.close()
+    at_rest()
+
+
+def test_nothing_is_read_ahead_unless_it_may(careful: RemoteFile, printer: Printer) -> None:
+    careful.read(blocks.BLOCK, 0)
+    careful.read(blocks.BLOCK, blocks.BLOCK)
+    at_rest()
+    assert printer.sent == 2 * blocks.BLOCK
+
+
+def test_without_reading_ahead_it_is_one_transfer_too(careful: RemoteFile, printer: Printer) -> None:
+    assert read_all(careful) == CONTENT
+    assert printer.transfers == [("/x", 0)]
+
+
 def test_read_at_the_end_fetches_the_end_only(file: RemoteFile, printer: Printer) -> None:
     file.read(4096, len(CONTENT) - 4096)
     at_rest()

@@ -14,6 +14,7 @@ from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.overlay import Overlay
 from tests.support.memory import UPLOADED, MemoryPrinter
 from tests.support.programs import exists, names, read, write
+from tests.support.threads import Threads
 from tests.unit.vfs.conftest import Clocks, Mount
 
 OLD = "/cache/old.3mf"
@@ -33,6 +34,17 @@ def refused(fs: FileSystem, act: Act) -> int | None:
 
 def test_root_is_a_folder(fs: FileSystem) -> None:
     assert fs.getattr("/").is_dir
+
+
+@pytest.mark.parametrize("looks_ahead", [True, False])
+def test_folders_of_a_printer_with_one_connection_are_seen_ahead_unless_it_shall_not(
+    mount: Mount, looks_ahead: bool
+) -> None:
+    printer = MemoryPrinter({"/model/x": b"x"}, family=ESP32)
+    fs = mount(printer, looks_ahead=looks_ahead)
+    scouts = Threads()
+    fs.look_ahead()
+    assert bool(scouts.named("bambufs-scout")) is looks_ahead
 
 
 def test_root_has_the_time_of_the_mount(fs: FileSystem, clock: Clocks) -> None:
