@@ -15,12 +15,17 @@ from __future__ import annotations
 import codecs
 import ctypes
 import ctypes.util
+import errno
+import logging
 import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..errors import UsageError
+from . import threads
 from .adapter import Adapter
+
+logger = logging.getLogger(__name__)
 
 EXIT_NO_FUSE = 6
 
@@ -100,6 +105,18 @@ def _times(buffer: Any) -> int | None:
     return int(wanted.tv_sec) * 10**9 + int(wanted.tv_nsec)
 
 
+def _answered(operation: Callable[..., Any], *arguments: Any) -> int:
+    """Carry out what libfuse asks for; its result or the negative errno. Nothing else may leave a callback."""
+    threads.keep()
+    try:
+        return operation(*arguments) or 0
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    except BaseException:
+        logger.critical("%s failed in an unforeseen way", operation, exc_info=True)
+        return -errno.EIO
+
+
 def _decoded(path: bytes | None) -> str | None:
     return None if path is None else path.decode(_CODEC)
 
@@ -126,6 +143,8 @@ class _Fuse2:
         import fuse
 
         class Fuse(fuse.FUSE):  # type: ignore[misc]
+            _wrapper = staticmethod(_answered)
+
             def open(self, path: bytes, fip: Any) -> int:
                 return _opened(self.operations, path, fip)
 
@@ -163,6 +182,8 @@ class _Fuse3:
             def init_fuse_3(self, conn: Any, config: Any) -> None:
                 super().init_fuse_3(conn, config)
                 conn.contents.max_background = _MAX_BACKGROUND
+
+            _wrapper = staticmethod(_answered)
 
             def open(self, path: bytes, fip: Any) -> int:
                 return _opened(self.operations, path, fip)
