@@ -121,6 +121,11 @@ class Card:
         self.tidy_up()
         return family
 
+    def warm(self, count: int) -> None:
+        """Have up to ``count`` sessions opened in the background, where the family allows several."""
+        if self.family.max_sessions > 1:
+            self._pool.warm(count)
+
     def close(self) -> None:
         """Finish the tidying up that is owed and say goodbye."""
         self._janitor.close()

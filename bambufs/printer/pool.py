@@ -57,8 +57,9 @@ class SessionPool(Generic[SessionT]):
     """A few sessions, lent one at a time.
 
     ``limit`` bounds the number of sessions, as does what the printer allows. A session idle for
-    ``idle_timeout`` seconds is closed (printers drop it at 300 s), one idle for ``probe_after``
-    seconds is asked whether it still answers before it is lent. A printer that is away is looked for every
+    ``idle_timeout`` seconds is closed (printers drop it at 300 s), and sooner, after ``spare_timeout``, while there is
+    another idle one: its place may be wanted by others. One idle for ``probe_after`` seconds is asked whether it still
+    answers before it is lent. A printer that is away is looked for every
     ``probe_every`` seconds in the background (0: by whoever asks next); meanwhile nobody waits for it.
     """
 
@@ -68,6 +69,7 @@ class SessionPool(Generic[SessionT]):
         *,
         limit: int = 3,
         idle_timeout: float = 240.0,
+        spare_timeout: float = 60.0,
         probe_after: float = 20.0,
         probe_every: float = 3.0,
         clock: Clock = time.monotonic,
@@ -76,12 +78,13 @@ class SessionPool(Generic[SessionT]):
         self._asked_limit = limit
         self._allowed = 1  # until the first session tells what the printer allows
         self._learnt_limit, self._learnt_until = 0, 0.0
-        self._idle_timeout, self._probe_after, self._clock = idle_timeout, probe_after, clock
+        self._idle_timeout, self._spare_timeout, self._probe_after = idle_timeout, spare_timeout, probe_after
+        self._clock = clock
         self._condition = threading.Condition()
         self._idle: list[tuple[SessionT, float]] = []
         self._queue: deque[_Turn] = deque()
         self._lent = self._lent_bulk = 0
-        self._closed = False
+        self._closed = self._is_warming = False
         self.opened = 0
         self.breaker = Breaker(clock)
         self._prober = Prober(self.probe, self.breaker, every=probe_every, clock=clock)
@@ -154,12 +157,51 @@ class SessionPool(Generic[SessionT]):
 
     def retire(self) -> None:
         """Close the sessions that have been idle too long. To be called now and then."""
-        limit = self._clock() - self._idle_timeout
+        now = self._clock()
         with self._condition:
-            old = [session for session, since in self._idle if since <= limit]
-            self._idle = [item for item in self._idle if item[1] > limit]
-        for session in old:
+            last = len(self._idle) - 1
+            limits = [self._idle_timeout if number == last else self._spare_timeout for number in range(last + 1)]
+            old = [item for item, limit in zip(self._idle, limits) if now - item[1] >= limit]
+            self._idle = [item for item in self._idle if item not in old]
+        for session, _ in old:
             session.quit()
+
+    def warm(self, count: int) -> None:
+        """Open sessions in the background until there are ``count``, as far as the printer puts up with them.
+
+        For work that is about to come: logging in costs seven round trips. Never waits, and its failure is nobody's.
+        """
+        with self._condition:
+            if self._is_warming or not self._may_warm_locked(count):
+                return
+            self._is_warming = True
+        threading.Thread(target=self._warm_up, args=(count,), name="bambufs-warm", daemon=True).start()
+
+    def _may_warm_locked(self, count: int) -> bool:
+        have = self._lent + len(self._idle)
+        return 0 < have < min(count, self._limit) and not (self._queue or self._closed or self.breaker.is_open)
+
+    def _warm_up(self, count: int) -> None:
+        while self._has_begun_to_warm(count):
+            try:
+                session = self._open_session()
+            except OSError as error:  # whoever needs the printer finds out by himself
+                logger.debug("no further session was opened ahead: %s", error)
+                count = 0
+                if isinstance(error, PrinterBusy) and not isinstance(error, PrinterSilent):
+                    self._learn_limit()
+            else:
+                self._entered(session)
+                self._keep_or_close(session, keep=True)
+            finally:
+                self._release(bulk=False)
+
+    def _has_begun_to_warm(self, count: int) -> bool:
+        """Count one more session as lent, unless there are enough."""
+        with self._condition:
+            self._is_warming = self._may_warm_locked(count)
+            self._lent += self._is_warming
+            return self._is_warming
 
     def close(self) -> None:
         """Say goodbye on every idle session; lent ones are closed as they come back."""

@@ -44,6 +44,9 @@ from .writeback import Remaining, Tell
 
 logger = logging.getLogger(__name__)
 
+_ALL, _ONE_MORE = 99, 2
+"""Sessions to have open, as far as the printer allows: for a walk through the folders, and else."""
+
 _TRASH = ".Trash"
 _BLOCK_SIZE = 4096
 
@@ -125,7 +128,7 @@ class FileSystem:
         )
         self._replay()
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
-        walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0)
+        walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0, lambda: self._warm(_ALL))
         self._tree = Tree(
             card,
             self._listings,
@@ -164,6 +167,11 @@ class FileSystem:
         """List the folders in the background, if the printer's only connection may be taken for long later."""
         if self._settings.looks_ahead and self._card.pool.state["limit"] == 1:
             self._scout.start()
+        self._warm(_ONE_MORE)
+
+    def _warm(self, sessions: int) -> None:
+        if self._settings.looks_ahead:
+            self._card.warm(sessions)
 
     def forget(self, path: str = paths.ROOT) -> None:
         """Forget what is remembered of ``path`` and below, so that the printer is asked again."""

@@ -22,17 +22,25 @@ PACE = 1.0
 WINDOW = 6
 """Folders that are listed ahead: few enough to be still fresh when the walk gets there."""
 
-_WORKERS = 2
+_WORKERS = 3
 _MOST_VISITED = 10_000
 
 
 class Walks:
-    """Recognises walks and lists ahead for them; ``spare`` tells how many sessions could be had at once."""
+    """Recognises walks and lists ahead for them.
+
+    ``spare`` tells how many sessions could be had at once; ``warm`` has them opened in the background.
+    """
 
     def __init__(
-        self, listings: ListingCache, spare: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
+        self,
+        listings: ListingCache,
+        spare: Callable[[], int],
+        warm: Callable[[], None] = lambda: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._listings, self._spare, self._clock = listings, spare, clock
+        self._listings, self._spare, self._warm, self._clock = listings, spare, warm, clock
         self._lock = threading.Lock()
         self._visited: set[str] = set()
         self._last = float("-inf")
@@ -46,8 +54,11 @@ class Walks:
 
     def entered(self, folder: str) -> None:
         """Somebody wants to read ``folder`` and has not got its listing yet."""
+        if not self._listings.is_at_hand(folder):
+            self._warm()  # by the time that this folder is here, the folders in it may be wanted
         if self._is_on_a_walk(folder) and folder != paths.ROOT:
-            self._look_ahead(sibling for sibling in self._folders_in(paths.parent(folder)) if sibling > folder)
+            following = (sibling for sibling in self._folders_in(paths.parent(folder)) if sibling > folder)
+            self._look_ahead(following, beside=1)
 
     def left(self, folder: str) -> None:
         """``folder`` has been listed: on a walk, those in it come next."""
@@ -72,11 +83,13 @@ class Walks:
             self._visited.add(folder)
             return paths.parent(folder) in self._visited
 
-    def _look_ahead(self, folders: Iterable[str]) -> None:
+    def _look_ahead(self, folders: Iterable[str], *, beside: int = 0) -> None:
+        """List ``folders`` on the sessions that are free, but for those that the walk itself needs ``beside`` them."""
         wanted = [folder for folder in folders if not self._listings.is_at_hand(folder)][:WINDOW]
         with self._lock:
             self._queue = deque(wanted)
-            while self._workers < min(_WORKERS, len(wanted), self._spare() - 1):
+            places = self._workers + self._spare()
+            while self._workers < min(_WORKERS, len(wanted), places - beside) and places > 1:
                 self._workers += 1
                 threading.Thread(target=self._work, name="bambufs-walk", daemon=True).start()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -429,6 +429,14 @@ def test_session_idle_for_a_while_is_not_retired(pool: SessionPool[Session], clo
     assert not first.is_closed
 
 
+def test_further_idle_session_is_retired_sooner(pool: SessionPool[Session], clock: Clock) -> None:
+    with pool.lend() as first, pool.lend() as second:
+        pass
+    clock.now += 60.0
+    pool.retire()
+    assert (first.is_closed, second.is_closed) == (False, True)  # the one given back last is the one lent next
+
+
 def test_lent_session_is_not_retired(pool: SessionPool[Session], clock: Clock) -> None:
     with pool.lend() as session:
         clock.now += 1e6
@@ -441,6 +449,76 @@ def test_forgotten_sessions_are_closed(pool: SessionPool[Session]) -> None:
     pool.forget_idle()
     assert first.is_closed
     assert use(pool) is not first
+
+
+# --- opened before they are needed ----------------------------------------------------------------------
+
+
+def is_warm(pool: SessionPool[Session], idle: int) -> Callable[[], bool]:
+    return lambda: pool.state["lent"] == 0 and pool.state["idle"] == idle
+
+
+def test_sessions_are_opened_ahead(pool: SessionPool[Session], printer: Printer) -> None:
+    use(pool)
+    pool.warm(2)
+    wait_until(is_warm(pool, 2), "the second session")
+    pool.warm(99)
+    wait_until(is_warm(pool, 3), "as many as there may be")
+    assert printer.tries == 3
+
+
+def test_nothing_is_opened_ahead_before_the_first_session(pool: SessionPool[Session], printer: Printer) -> None:
+    pool.warm(3)
+    assert printer.tries == 0
+
+
+def test_no_more_are_opened_ahead_than_the_printer_allows(printer: Printer, clock: Clock) -> None:
+    printer.allowed = 1
+    pool = SessionPool(printer.open, clock=clock)
+    use(pool)
+    pool.warm(3)
+    assert printer.tries == 1
+    pool.close()
+
+
+@pytest.mark.parametrize("error", [PrinterUnreachable("away"), PrinterTimeout("slow"), PrinterBusy("taken")])
+def test_opening_ahead_that_fails_is_nobodys_failure(
+    pool: SessionPool[Session], printer: Printer, error: PrinterError
+) -> None:
+    first = use(pool)
+    printer.error = error
+    pool.warm(3)
+    wait_until(lambda: printer.tries == 2 and is_warm(pool, 1)(), "the try to be over")
+    assert use(pool) is first
+    assert not pool.breaker.is_open
+
+
+def test_printer_that_refuses_a_further_session_is_not_asked_again_at_once(
+    pool: SessionPool[Session], printer: Printer
+) -> None:
+    use(pool)
+    printer.room = 1
+    for _ in range(2):
+        pool.warm(3)
+        wait_until(is_warm(pool, 1), "the try to be over")
+    assert printer.tries == 2
+
+
+def test_session_opened_ahead_is_closed_when_the_pool_is(pool: SessionPool[Session], printer: Printer) -> None:
+    use(pool)
+    going, may_go, usual = threading.Event(), threading.Event(), pool._open_session
+
+    def slowly() -> Session:
+        going.set()
+        assert may_go.wait(20)
+        return usual()
+
+    pool._open_session = slowly
+    pool.warm(2)
+    assert going.wait(20)
+    pool.close()
+    may_go.set()
+    wait_until(lambda: len(printer.opened) == 2 and printer.opened[1].is_closed, "the late one to be closed")
 
 
 # --- a printer that takes fewer than expected ----------------------------------------------------------

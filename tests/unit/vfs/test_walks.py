@@ -44,7 +44,11 @@ class Bench:
         self.clock, self.printer = Clock(), Printer(tree)
         self.listings = ListingCache(self.printer.list, clock=self.clock)
         self.spare = spare
-        self.walks = Walks(self.listings, lambda: self.spare, clock=self.clock)
+        self.warmed = 0
+        self.walks = Walks(self.listings, lambda: self.spare, self._warm, clock=self.clock)
+
+    def _warm(self) -> None:
+        self.warmed += 1
 
     def read(self, folder: str) -> None:
         self.walks.entered(folder)
@@ -106,6 +110,25 @@ def test_nothing_is_listed_ahead_on_the_only_session() -> None:
         made.read("/")
         made.read("/a")
     assert made.printer.asked == ["/", "/a"]
+
+
+def test_sessions_are_opened_when_a_folder_has_to_be_asked_for() -> None:
+    with bench(TREE, spare=1) as made:
+        made.read("/")
+        assert made.warmed == 1
+        made.read("/")
+        assert made.warmed == 1
+
+
+def test_all_sessions_are_used_once_others_list() -> None:
+    with bench({"/": [f"f{number:02}" for number in range(30)]}) as made:
+        made.read("/")
+        made.printer.slow = {"/f01", "/f02", "/f03"}
+        made.read("/f00")
+        made.spare = 1  # two are at it
+        wait_until(lambda: made.is_asked("/f01", "/f02"), "two to be on their way")
+        made.walks.left("/f00")
+        wait_until(lambda: made.is_asked("/f03"), "the third")
 
 
 def test_only_a_few_are_listed_ahead() -> None:
