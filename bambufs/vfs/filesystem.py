@@ -23,6 +23,7 @@ from .attributes import Attributes
 from .blocks import BlockCache
 from .budget import Budget
 from .contents import Contents
+from .dating import Dating
 from .debts import Debts
 from .files import WRITES, OpenFiles
 from .handles import NodeTable
@@ -100,11 +101,19 @@ class FileSystem:
         self._card, self._settings, self._clock, self._monotonic = card, settings, clock, monotonic
         self._times = TimeStore(folder / "times.sqlite")
         self._overlay = Overlay(folder / "overlay")
-        self._listings = ListingCache(self._list, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic)
-        self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
         self._blocks = BlockCache(
-            card, _emptied(folder / "blocks"), max_bytes=settings.cache_size, reads_ahead=settings.looks_ahead
+            card,
+            folder / "blocks",
+            max_bytes=settings.cache_size,
+            reads_ahead=settings.looks_ahead,
+            is_settled=self._times.is_settled,
+            clock=clock,
         )
+        list_folder = Dating(card, self._times, self._blocks, clock=clock).listing
+        self._listings = ListingCache(
+            list_folder, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic
+        )
+        self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
         budget = Budget(settings.spool_size)
         debts = Debts(journal, lost, nodes, folder / "spool", budget, clock=clock)
         streams = Streams(card, self._transfers, is_on=settings.looks_ahead and settings.write_back is None)
@@ -224,16 +233,6 @@ class FileSystem:
         self._card.close()
         self._times.close()
         return remaining
-
-    def _list(self, folder: str, *, patience: float) -> list[Entry]:
-        """A listing from the printer; the times that it leaves vague are asked for before they are first shown."""
-        ticket = self._times.ticket()
-        entries = self._card.list(folder, patience=patience)
-        vague = self._times.unknown(folder, entries, self._clock())
-        if vague:
-            asked = self._card.modified(folder, [entry.name for entry in vague], patience=patience)
-            self._times.learn(folder, vague, asked, ticket)
-        return self._times.correct(folder, entries, ticket)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -445,10 +444,3 @@ class FileSystem:
         self._times.forget(path)
         self._listings.forget(path)
         self._listings.apply(path, None)
-
-def _emptied(folder: Path) -> Path:
-    """``folder``, there and empty: what an earlier mount left in it was only a copy."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for file in folder.iterdir():
-        file.unlink()
-    return folder

@@ -16,7 +16,7 @@ from ..printer import paths
 from ..printer.entry import Entry
 from ..printer.upload import Upload
 from .attributes import Attributes
-from .blocks import RemoteFile
+from .fetching import RemoteFile
 from .journal import Record
 from .spool import SpoolFile
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 
 
 class RangeSet:
     """A set of byte positions, kept as sorted, disjoint, half-open ranges."""
 
-    def __init__(self) -> None:
-        self._ranges: list[tuple[int, int]] = []
+    def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
+        self._ranges: list[tuple[int, int]] = list(spans)
 
     def __repr__(self) -> str:
         return f"<RangeSet {self._ranges}>"
@@ -34,6 +35,16 @@ class RangeSet:
             return start
         covered_to = self._ranges[at][1]
         return covered_to if covered_to < end else None
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The ranges, in order."""
+        return tuple(self._ranges)
+
+    @property
+    def end(self) -> int:
+        """The position behind the last one in the set; 0 when it is empty."""
+        return self._ranges[-1][1] if self._ranges else 0
 
     @property
     def total(self) -> int:

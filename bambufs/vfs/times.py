@@ -14,7 +14,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,12 @@ _MOST_CHANGES = 10_000
 
 _RECENT = 120
 """Seconds within which a file may have been written again without its listed minute changing."""
+
+_DAY = 86400
+"""How far a time that only a listing tells may be from the true one: its time zone is not known."""
+
+_FIRST_PRINTER = 1640995200
+"""The year 2022. What is listed with an older time was written by a clock that may show the same time every day."""
 
 
 class _Known(NamedTuple):
@@ -125,15 +131,21 @@ class TimeStore:
 
     # --- listings ---------------------------------------------------------------------------------
 
-    def unknown(self, folder: str, entries: Iterable[Entry], now: float) -> list[Entry]:
+    def unknown(
+        self, folder: str, entries: Iterable[Entry], now: float, *, also: Container[str] = ()
+    ) -> list[Entry]:
         """Those files of a listing whose exact time has to be asked for: it is not known, or so recent (``now`` is in
-        seconds since the epoch) that somebody else may have written the file once more within the listed minute."""
+        seconds since the epoch) that somebody else may have written the file once more within the listed minute.
+
+        Those in ``also`` are to be asked for unless it was us who set their time, which counts more than the printer's.
+        """
         known = self._of_folder(folder)
-        return [
-            entry
-            for entry in entries
-            if not entry.is_dir and entry.resolution > 1 and not _is_settled(known.get(entry.name), entry, now)
-        ]
+
+        def is_certain(entry: Entry) -> bool:
+            one = known.get(entry.name)
+            return _is_settled(one, entry, now) and (entry.name not in also or (one is not None and bool(one.own)))
+
+        return [e for e in entries if not e.is_dir and e.resolution > 1 and not is_certain(e)]
 
     def learn(self, folder: str, entries: Iterable[Entry], mtimes: Mapping[str, int], ticket: int) -> None:
         """Remember the exact ``mtimes`` that the printer told for ``entries``, bound to what it listed."""
@@ -170,6 +182,23 @@ class TimeStore:
                 corrected.append(entry)
         return corrected
 
+    def is_settled(self, path: str, entry: Entry, since: float) -> bool:
+        """Whether a file whose content came in after ``since`` (seconds since the epoch) cannot have been changed after
+        that without a listing showing another size or time than those of ``entry``.
+
+        A change within the minute (or the day) that is listed would not show, so that must have been over by then; a
+        printer that keeps only times of its own may have a clock of another time zone.
+        """
+        folder, name = paths.split(path)
+        known = self._of_folder(folder, name).get(name)
+        if entry.resolution > 1 and known is None:
+            return entry.mtime > _FIRST_PRINTER and entry.mtime + entry.resolution + _DAY < since
+        if known is None or known.listed is None or (known.size, known.mtime) != (entry.size, entry.mtime):
+            return False
+        if not known.own or known.listed == known.mtime - known.mtime % known.resolution:  # the printer knows the time
+            return max(known.listed, known.mtime) + known.resolution + _RECENT < since
+        return known.listed > _FIRST_PRINTER and known.listed + known.resolution + _DAY < since
+
     def _prune(self, folder: str, gone: Iterable[str], ticket: int) -> None:
         """Forget files that the listing does not show any more, unless they have come since ``ticket``."""
         keys = [_key(paths.join(folder, name)) for name in gone]
@@ -193,10 +222,14 @@ class TimeStore:
             database.execute("delete from times where folder = ? and name = ?", _key(paths.join(folder, entry.name)))
             database.commit()
 
-    def _of_folder(self, folder: str) -> dict[str, _Known]:
+    def _of_folder(self, folder: str, name: str | None = None) -> dict[str, _Known]:
+        """What is known of all files in ``folder``, or of the one called ``name``."""
         rows: list[tuple[Any, ...]] = []
         with self._using() as database:
-            rows = database.execute(_OF_FOLDER, (os.fsencode(folder),)).fetchall()
+            if name is None:
+                rows = database.execute(_OF_FOLDER, (os.fsencode(folder),)).fetchall()
+            else:
+                rows = database.execute(_OF_FOLDER + " and name = ?", _key(paths.join(folder, name))).fetchall()
         return {os.fsdecode(row[0]): _Known(*row[1:]) for row in rows}
 
     @contextmanager

@@ -117,10 +117,11 @@ class Uploads:
 
         Returns the path that it got: that of ``node`` may change while the upload runs.
         """
+        self._blocks.forget(path, is_file=True)  # also for a mount that comes after a crash in the middle
         streamed = None if node is None else self._streams.finish(node, size, mtime)
         path = streamed or self._send_whole(spool, path, size, mtime, node)
         self._times.remember(path, size, mtime)
-        self._blocks.forget(path)
+        self._blocks.forget(path, is_file=True)
         self._listings.apply(path, Entry(paths.split(path)[1], False, size, mtime))
         return path
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from bambufs import interrupts
 from bambufs.errors import ConnectionDropped, Interrupted, PrinterTimeout, PrinterUnreachable
 from bambufs.printer.entry import Entry
 from bambufs.vfs import blocks
-from bambufs.vfs.blocks import BlockCache, RemoteFile, Source
+from bambufs.vfs import fetching as fetching_module
+from bambufs.vfs.blocks import BlockCache
+from bambufs.vfs.fetching import RemoteFile, Source
 from bambufs.vfs.spool import SpoolFile
 from tests.support.threads import Threads
 from tests.support.waiting import wait_until
@@ -49,7 +52,7 @@ class Printer:
         if error is not None:
             raise error
         try:
-            yield Transfer(self, offset, self.break_after.pop(0) if self.break_after else None)
+            yield Transfer(self, offset, offset + length, self.break_after.pop(0) if self.break_after else None)
         finally:
             self.ended += 1
 
@@ -57,8 +60,8 @@ class Printer:
 class Transfer:
     """Content on its way; it breaks off after some bytes if it is told to."""
 
-    def __init__(self, printer: Printer, offset: int, break_after: int | None) -> None:
-        self._printer, self._offset, self._left = printer, offset, break_after
+    def __init__(self, printer: Printer, offset: int, end: int, break_after: int | None) -> None:
+        self._printer, self._offset, self._end, self._left = printer, offset, end, break_after
 
     def read(self, size: int) -> bytes:
         if not self._printer.gate.wait(20):
@@ -68,7 +71,7 @@ class Transfer:
             self._left -= size
             if not size:
                 raise ConnectionDropped("the printer ended the file early", "/x")
-        block = self._printer.content[self._offset : self._offset + size]
+        block = self._printer.content[self._offset : min(self._offset + size, self._end)]
         self._offset += len(block)
         self._printer.sent += len(block)
         return block
@@ -81,7 +84,6 @@ def printer() -> Printer:
 
 @pytest.fixture
 def cache(printer: Printer, tmp_path: Path) -> Iterator[BlockCache]:
-    (tmp_path / "blocks").mkdir()
     cache = BlockCache(cast(Source, printer), tmp_path / "blocks", max_bytes=20 * MEGABYTE)
     yield cache
     printer.gate.set()
@@ -160,7 +162,6 @@ def test_first_read_fetches_little_more_than_it_needs(file: RemoteFile, printer:
 @pytest.fixture
 def careful(printer: Printer, tmp_path: Path) -> Iterator[RemoteFile]:
     """The file in a cache that reads nothing ahead."""
-    (tmp_path / "careful").mkdir()
     cache = BlockCache(cast(Source, printer), tmp_path / "careful", max_bytes=20 * MEGABYTE, reads_ahead=False)
     yield cache.borrow("/x", ENTRY)
     cache.close()
@@ -168,10 +169,10 @@ def careful(printer: Printer, tmp_path: Path) -> Iterator[RemoteFile]:
 
 
 def test_nothing_is_read_ahead_unless_it_may(careful: RemoteFile, printer: Printer) -> None:
-    careful.read(blocks.BLOCK, 0)
-    careful.read(blocks.BLOCK, blocks.BLOCK)
+    careful.read(fetching_module.BLOCK, 0)
+    careful.read(fetching_module.BLOCK, fetching_module.BLOCK)
     at_rest()
-    assert printer.sent == 2 * blocks.BLOCK
+    assert printer.sent == 2 * fetching_module.BLOCK
 
 
 def test_without_reading_ahead_it_is_one_transfer_too(careful: RemoteFile, printer: Printer) -> None:
@@ -211,7 +212,7 @@ def test_hole_between_two_reads_is_filled(file: RemoteFile, printer: Printer) ->
 def test_reading_stops_when_nobody_reads_on(
     file: RemoteFile, printer: Printer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "LINGER", 0.05)
+    monkeypatch.setattr(fetching_module, "LINGER", 0.05)
     file.read(4096, 0)
     at_rest()
     assert printer.ended == 1
@@ -220,7 +221,7 @@ def test_reading_stops_when_nobody_reads_on(
 def test_transfer_makes_way_when_others_wait(
     file: RemoteFile, printer: Printer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "TURN", 0.002)
+    monkeypatch.setattr(fetching_module, "TURN", 0.002)
     printer.is_wanted = True
     assert read_all(file) == CONTENT
     assert len(printer.transfers) > 1
@@ -513,3 +514,236 @@ def test_closed_cache_leaves_nothing_on_the_disk(cache: BlockCache, file: Remote
     at_rest()
     assert list((tmp_path / "blocks").iterdir()) == []
     assert time.monotonic() - began < 5
+
+
+# --- from one mount to the next -----------------------------------------------------------------------
+
+
+OLD = ENTRY._replace(mtime=900_000_000)
+Remount = Callable[..., BlockCache]
+
+
+@pytest.fixture
+def remount(printer: Printer, tmp_path: Path) -> Iterator[Remount]:
+    """Ends the mount before, if there is one and unless it is killed, and begins the next."""
+    mounts: list[BlockCache] = []
+
+    def begin(*, kill: bool = False, max_bytes: int = 20 * MEGABYTE) -> BlockCache:
+        if mounts and not kill:
+            mounts[-1].close()
+        mounts.append(
+            BlockCache(
+                cast(Source, printer),
+                tmp_path / "blocks",
+                max_bytes=max_bytes,
+                is_settled=lambda path, entry, since: entry.mtime < since,
+                clock=lambda: 950_000_000.0,
+            )
+        )
+        return mounts[-1]
+
+    yield begin
+    printer.gate.set()
+    for mount in mounts:
+        mount.close()
+    at_rest()
+
+
+def read_part(cache: BlockCache, offset: int = 0, *, path: str = "/x", entry: Entry = OLD) -> bytes:
+    """Some of a file, as a program that closes it afterwards."""
+    file = cache.borrow(path, entry)
+    try:
+        return file.read(4096, offset)
+    finally:
+        cache.give_back(file)
+        at_rest()
+
+
+def on_disk(tmp_path: Path) -> int:
+    return len(list((tmp_path / "blocks").iterdir()))
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_what_was_read_need_not_be_fetched_by_a_later_mount(remount: Remount, printer: Printer, kill: bool) -> None:
+    read_part(remount(), 5 * MEGABYTE)
+    printer.content = bytes(len(CONTENT))
+    before = printer.sent
+    assert read_part(remount(kill=kill), 5 * MEGABYTE) == CONTENT[5 * MEGABYTE :][:4096]
+    assert read_part(remount(kill=kill), 5 * MEGABYTE) == CONTENT[5 * MEGABYTE :][:4096]
+    assert printer.sent == before
+
+
+def test_what_was_not_read_is_fetched_by_a_later_mount(remount: Remount, printer: Printer) -> None:
+    read_part(remount(), 5 * MEGABYTE)
+    cache = remount()
+    file = cache.borrow("/x", OLD)
+    assert read_all(file) == CONTENT
+    cache.give_back(file)
+
+
+@pytest.mark.parametrize("version", [OLD._replace(mtime=OLD.mtime + 60), OLD._replace(size=OLD.size - 1)])
+def test_another_version_is_fetched_anew_by_a_later_mount(
+    remount: Remount, printer: Printer, tmp_path: Path, version: Entry
+) -> None:
+    read_part(remount())
+    printer.content = bytes(len(CONTENT))
+    cache = remount()
+    assert read_part(cache, entry=version) == bytes(4096)
+    assert on_disk(tmp_path) == 2  # what was kept of the old one is gone
+
+
+def test_version_that_may_still_change_unseen_is_not_left_to_a_later_mount(
+    remount: Remount, printer: Printer, tmp_path: Path
+) -> None:
+    cache = remount()
+    read_part(cache, entry=ENTRY)
+    assert read_part(cache, entry=ENTRY) == CONTENT[:4096]
+    assert len(printer.transfers) == 1
+    remount()
+    assert on_disk(tmp_path) == 0
+
+
+def test_half_a_file_is_of_no_use_later_without_rest(remount: Remount, printer: Printer, tmp_path: Path) -> None:
+    printer.can_start_anywhere = False
+    printer.break_after = [MEGABYTE, 0, 0]
+    with pytest.raises(ConnectionDropped):
+        read_part(remount(), 5 * MEGABYTE)
+    remount()
+    assert on_disk(tmp_path) == 0
+
+
+def test_whole_file_is_kept_also_without_rest(remount: Remount, printer: Printer) -> None:
+    printer.can_start_anywhere = False
+    cache = remount()
+    file = cache.borrow("/x", OLD)
+    read_all(file)
+    cache.give_back(file)
+    at_rest()
+    read_part(remount(), 5 * MEGABYTE)
+    assert len(printer.transfers) == 1
+
+
+def test_long_fetching_is_noted_while_it_goes_on(
+    remount: Remount, printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching_module, "NOTE_EVERY", 0.0)
+    file = remount().borrow("/x", OLD)
+    file.read(MEGABYTE, 0)
+    before = len(printer.transfers)
+    later = remount(kill=True).borrow("/x", OLD)
+    assert later.bytes_here > 0
+    assert later.read(4096, 0) == CONTENT[:4096]
+    assert len(printer.transfers) == before
+
+
+def test_killed_mount_leaves_nothing_that_it_had_not_noted(remount: Remount, printer: Printer) -> None:
+    file = remount().borrow("/x", OLD)
+    file.read(4096, 0)
+    assert remount(kill=True).bytes_here == 0
+
+
+@pytest.mark.parametrize("path", ["/a/x", "/a", ""])
+def test_forgotten_file_is_not_used_by_a_later_mount(remount: Remount, tmp_path: Path, path: str) -> None:
+    cache = remount()
+    read_part(cache, path="/a/x")
+    cache.forget(path)
+    assert remount().bytes_here == 0
+    assert on_disk(tmp_path) == 0
+
+
+def test_what_an_earlier_mount_left_can_be_forgotten_unseen(remount: Remount, tmp_path: Path) -> None:
+    read_part(remount(), path="/a/x")
+    remount().forget("/a")
+    assert on_disk(tmp_path) == 0
+
+
+def test_file_forgotten_in_use_is_not_used_by_a_killed_mounts_successor(remount: Remount) -> None:
+    cache = remount()
+    read_part(cache)
+    cache.borrow("/x", OLD)
+    cache.forget("/x")
+    assert remount(kill=True).bytes_here == 0
+
+
+def test_what_earlier_mounts_left_goes_first(remount: Remount) -> None:
+    for path in ("/1", "/2"):
+        cache = remount()
+        file = cache.borrow(path, OLD)
+        read_all(file)
+        cache.give_back(file)
+        at_rest()
+    cache = remount()
+    assert cache.bytes_here == 2 * len(CONTENT)
+    file = cache.borrow("/3", OLD)
+    read_all(file)
+    cache.give_back(file)
+    assert cache.bytes_here == 2 * len(CONTENT)
+    cache = remount()
+    assert cache.borrow("/1", OLD).bytes_here == 0
+    assert cache.borrow("/2", OLD).bytes_here == len(CONTENT)
+
+
+def test_smaller_bound_holds_from_the_beginning(remount: Remount, tmp_path: Path) -> None:
+    read_part(remount())
+    assert remount(max_bytes=0).bytes_here == 0
+    assert on_disk(tmp_path) == 0
+
+
+def test_very_many_small_files_are_bounded_too(remount: Remount, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MOST_FILES", 3)
+    cache = remount()
+    for number in range(10):
+        read_part(cache, path=f"/{number}", entry=OLD._replace(size=10))
+    assert (cache.bytes_here, remount().bytes_here) == (30, 30)
+
+
+def test_full_local_disk_is_made_room_on_by_what_earlier_mounts_left(remount: Remount) -> None:
+    read_part(remount())
+    cache = remount()
+    cache.make_room()
+    assert cache.bytes_here == 0
+
+
+def test_uploaded_content_is_left_to_a_later_mount(remount: Remount, printer: Printer, tmp_path: Path) -> None:
+    entry = OLD._replace(size=6)
+    cache = remount()
+    cache.adopt("/x", entry, uploaded(tmp_path, b"benchy"))  # now, which is after 2001 by any clock
+    cache = remount()
+    assert cache.borrow("/x", entry).read(100, 0) == b"benchy"
+    assert printer.transfers == []
+
+
+def test_end_of_a_mount_does_not_wait_for_a_slow_disk(
+    remount: Remount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(blocks, "SYNC_PATIENCE", 0.0)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("forced to the disk"))
+    read_part(remount())
+    assert remount().bytes_here > 0
+
+
+def test_unused_file_holds_no_descriptor(remount: Remount) -> None:
+    cache = remount()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(20):
+        read_part(cache, path=f"/{number}")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_transfer_that_lingers_ends_as_soon_as_nobody_uses_its_file(cache: BlockCache, printer: Printer) -> None:
+    file = cache.borrow("/x", ENTRY)
+    file.read(4096, 0)
+    wait_until(lambda: printer.sent >= 4096 + fetching_module.LEAST_AHEAD, "it to linger")
+    began = time.monotonic()
+    cache.give_back(file)
+    wait_until(lambda: printer.ended, "the transfer to end")
+    assert time.monotonic() - began < fetching_module.LINGER / 2
+
+
+def test_transfer_that_lingers_makes_way_when_others_wait(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    wait_until(lambda: printer.sent >= 4096 + fetching_module.LEAST_AHEAD, "it to linger")
+    began = time.monotonic()
+    printer.is_wanted = True
+    wait_until(lambda: printer.ended, "the transfer to end")
+    assert time.monotonic() - began < fetching_module.LINGER / 2

@@ -426,3 +426,77 @@ def test_changes_that_no_listing_shows_take_no_memory(store: TimeStore, monkeypa
     for number in range(100):
         store.forget(f"/cache/{number}")
     assert store._changed_at == {}
+
+
+# --- whether what was read can be trusted later -----------------------------------------------------
+
+
+def bind(store: TimeStore, entry: Entry) -> Entry:
+    """``entry`` as the mount shows it after it was listed."""
+    return store.correct("/cache", [entry], store.ticket())[0]
+
+
+def settled_after(store: TimeStore, entry: Entry, since: float) -> bool:
+    """Whether content is settled that came in so many seconds after the listed time."""
+    return store.is_settled("/cache/x", entry, LISTED + since)
+
+
+def learnt(store: TimeStore, exact: int) -> Entry:
+    """A file whose time the printer has told to the second."""
+    store.learn("/cache", [listed()], {"x": exact}, store.ticket())
+    return bind(store, listed())
+
+
+@pytest.mark.parametrize(("since", "expected"), [(0, False), (59, False), (170, False), (190, True)])
+def test_file_of_exact_time_is_settled_when_its_minute_is_over(
+    store: TimeStore, since: float, expected: bool
+) -> None:
+    assert settled_after(store, learnt(store, LISTED + 5), since) is expected
+
+
+def test_listing_in_another_time_zone_does_not_mislead(store: TimeStore) -> None:
+    entry = learnt(store, LISTED + 5 * 3600)
+    assert not settled_after(store, entry, 5 * 3600 + 10)
+    assert settled_after(store, entry, 5 * 3600 + 200)
+
+
+@pytest.mark.parametrize("resolution", [MINUTE, DAY])
+def test_file_of_vague_time_is_settled_a_day_later(store: TimeStore, resolution: int) -> None:
+    entry = listed(resolution=resolution)
+    assert not settled_after(store, entry, DAY + resolution)
+    assert settled_after(store, entry, DAY + resolution + 1)
+
+
+def test_time_of_a_clock_that_does_not_go_proves_nothing(store: TimeStore) -> None:
+    assert not store.is_settled("/cache/x", listed(mtime=315_532_800), 2e9)  # 1980
+
+
+def test_own_file_is_not_settled_before_it_was_listed(store: TimeStore) -> None:
+    store.remember("/cache/x", 7, EXACT)
+    assert not settled_after(store, listed(mtime=EXACT, resolution=1), 10 * DAY)
+
+
+def test_own_file_whose_time_the_printer_took_is_settled_at_once(store: TimeStore) -> None:
+    exact = LISTED + 17
+    store.remember("/cache/x", 7, exact)
+    entry = bind(store, listed())
+    assert entry.mtime == exact
+    assert settled_after(store, entry, 300)
+
+
+def test_own_file_whose_time_the_printer_did_not_take_is_settled_a_day_later(store: TimeStore) -> None:
+    store.remember("/cache/x", 7, EXACT)
+    entry = bind(store, listed())
+    assert entry.mtime == EXACT
+    assert not settled_after(store, entry, DAY)
+    assert settled_after(store, entry, DAY + 2 * MINUTE)
+
+
+def test_exact_time_that_is_not_remembered_proves_nothing(store: TimeStore) -> None:
+    assert not settled_after(store, listed(resolution=1), 10 * DAY)
+
+
+def test_other_version_than_the_remembered_one_is_not_settled(store: TimeStore) -> None:
+    entry = learnt(store, LISTED + 5)
+    assert not settled_after(store, entry._replace(size=8), 10 * DAY)
+    assert not settled_after(store, entry._replace(mtime=LISTED), 10 * DAY)
