@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from .errors import Interrupted
 
@@ -21,15 +20,20 @@ STEP = 0.25
 _thread = threading.local()
 
 
-@contextmanager
-def watched(probe: Callable[[], bool]) -> Iterator[None]:
+class watched:  # noqa: N801 - it is used as a statement, and for each request, so that it has to be quick
     """Let ``probe`` answer, for this thread and this ``with`` block, whether the caller was interrupted."""
-    before = getattr(_thread, "probe", None)
-    _thread.probe = probe
-    try:
-        yield
-    finally:
-        _thread.probe = before
+
+    __slots__ = ("_before", "_probe")
+
+    def __init__(self, probe: Callable[[], bool]) -> None:
+        self._probe = probe
+
+    def __enter__(self) -> None:
+        self._before = getattr(_thread, "probe", None)
+        _thread.probe = self._probe
+
+    def __exit__(self, *_: object) -> None:
+        _thread.probe = self._before
 
 
 def check() -> None:

@@ -14,12 +14,13 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar, cast
 
 from .. import interrupts
 from ..errors import Interrupted, PrinterError
+from ..printer import paths
 from ..vfs.attributes import Attributes
 from ..vfs.root import Root
 from .callers import is_told_to_stop, was_killed
@@ -64,6 +65,25 @@ def _verb(method: Verb) -> Verb:
     return cast(Verb, run)
 
 
+class Status(NamedTuple):
+    """What stat(2) tells: ``size`` in bytes, all three times in whole seconds since the epoch."""
+
+    mode: int
+    links: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+
+
+@dataclass
+class _Folder:
+    """A folder that somebody has open, and the names that were in it when it was last read from the start."""
+
+    path: str
+    names: list[tuple[str, int]] = field(default_factory=list)
+
+
 class Adapter:
     """The operations that a binding calls, from many threads."""
 
@@ -76,8 +96,10 @@ class Adapter:
         self._caller: Callable[[], int] = lambda: 0
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
-        self._folders: dict[int, str] = {}
+        self._folders: dict[int, _Folder] = {}
         self._folder_numbers = itertools.count(1)
+        self._writers: set[int] = set()
+        """Handles that may be written to."""
         self.was_mounted = False
 
     def attach(self, signals: tuple[Callable[[], bool], Callable[[], int]]) -> None:
@@ -105,37 +127,28 @@ class Adapter:
         if is_new:
             logger.warning("%s", sentence)
 
-    def _status(self, attributes: Attributes) -> dict[str, int]:
+    def _mode(self, attributes: Attributes) -> int:
         permissions = attributes.mode
         if permissions is None:
             permissions = (0o777 if attributes.is_dir else 0o666) & ~self._owner.umask
-        kind = stat.S_IFDIR if attributes.is_dir else stat.S_IFREG
-        nanoseconds = attributes.mtime * 10**9
-        return {
-            "st_mode": kind | permissions,
-            "st_nlink": 2 if attributes.is_dir else 1,
-            "st_uid": self._owner.uid,
-            "st_gid": self._owner.gid,
-            "st_size": attributes.size,
-            "st_blocks": (attributes.size + 511) // 512,
-            "st_blksize": 4096,
-            "st_atime": nanoseconds,
-            "st_mtime": nanoseconds,
-            "st_ctime": nanoseconds,
-        }
+        return (stat.S_IFDIR if attributes.is_dir else stat.S_IFREG) | permissions
+
+    def _status(self, attributes: Attributes) -> Status:
+        links, owner = 2 if attributes.is_dir else 1, self._owner
+        return Status(self._mode(attributes), links, owner.uid, owner.gid, attributes.size, attributes.mtime)
 
     # --- looking ----------------------------------------------------------------------------------
 
     @_verb
-    def getattr(self, path: str | None, fh: int | None = None) -> dict[str, int]:
+    def getattr(self, path: str | None, fh: int | None = None) -> Status:
         """stat and fstat."""
         return self._status(self._fs.getattr(path, fh))
 
     def opendir(self, path: str) -> int:
-        """Remember which folder is open: `readdir` is not told."""
+        """Remember which folder is open: those who read it tell the number only."""
         with self._lock:
             number = next(self._folder_numbers)
-            self._folders[number] = path
+            self._folders[number] = _Folder(path)
         return number
 
     def releasedir(self, path: str | None, fh: int) -> int:
@@ -145,11 +158,25 @@ class Adapter:
         return 0
 
     @_verb
-    def readdir(self, path: str | None, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
-        """The names in a folder."""
-        entries = [(".", Attributes(True, 0, 0)), ("..", Attributes(True, 0, 0))]
-        entries += self._fs.readdir(self._folders[fh])
-        return iter([(name, self._status(attributes), 0) for name, attributes in entries])
+    def names(self, fh: int, offset: int) -> list[tuple[str, int]]:
+        """The names in an open folder, each with a mode that tells what kind of thing it is.
+
+        They are those of when it was last read from the start, with ``offset`` 0, so that none is missed or told twice.
+        """
+        folder = self._folders[fh]
+        if offset == 0:
+            entries = [(name, self._mode(attributes)) for name, attributes in self._fs.readdir(folder.path)]
+            folder.names = [(".", stat.S_IFDIR), ("..", stat.S_IFDIR), *entries]
+        return folder.names
+
+    def status_in(self, fh: int, name: str) -> Status | None:
+        """What a stat of ``name`` in an open folder tells now; None when it tells nothing."""
+        if name in (".", ".."):
+            return None
+        try:
+            return self._status(self._fs.getattr(paths.join(self._folders[fh].path, name)))
+        except OSError:
+            return None
 
     @_verb
     def access(self, path: str, mode: int) -> int:
@@ -177,7 +204,10 @@ class Adapter:
     @_verb
     def open(self, path: str, flags: int) -> int:
         """open(2) of an existing file."""
-        return self._fs.open(path, flags)
+        number = self._fs.open(path, flags)
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            self._writers.add(number)
+        return number
 
     def is_live(self, fh: int) -> bool:
         """Whether the kernel must not keep what is read from the handle: it is made on the spot."""
@@ -186,7 +216,9 @@ class Adapter:
     @_verb
     def create(self, path: str, mode: int, flags: int) -> int:
         """open(2) with O_CREAT."""
-        return self._fs.create(path, flags)
+        number = self._fs.create(path, flags)
+        self._writers.add(number)
+        return number
 
     @_verb
     def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:
@@ -194,8 +226,8 @@ class Adapter:
         return self._fs.read(fh, size, offset)
 
     @_verb
-    def write(self, path: str | None, data: bytes, offset: int, fh: int) -> int:
-        """pwrite(2)."""
+    def write(self, path: str | None, data: bytes | memoryview, offset: int, fh: int) -> int:
+        """pwrite(2). ``data`` may change once this has returned."""
         return self._fs.write(fh, data, offset)
 
     @_verb
@@ -207,7 +239,7 @@ class Adapter:
     @_verb
     def flush(self, path: str | None, fh: int) -> int:
         """close(2) of one descriptor: the last moment at which an error reaches the program."""
-        if was_killed(self._caller()):
+        if fh in self._writers and was_killed(self._caller()):
             self._fs.cut_off(fh)
         self._fs.flush(fh)
         return 0
@@ -221,6 +253,7 @@ class Adapter:
     @_verb
     def release(self, path: str | None, fh: int) -> int:
         """The last descriptor is gone; nobody hears of errors any more."""
+        self._writers.discard(fh)
         with interrupts.watched(lambda: False):
             self._fs.release(fh)
         return 0

@@ -15,21 +15,19 @@ from __future__ import annotations
 import codecs
 import ctypes
 import ctypes.util
-import errno
 import logging
 import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..errors import UsageError
-from . import threads
 from .adapter import Adapter
+from .calls import Calls2, Calls3
 
 logger = logging.getLogger(__name__)
 
 EXIT_NO_FUSE = 6
 
-_UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 _CODEC = "bambufs-names"
 _MAX_BACKGROUND = 128
 """Reads ahead that the kernel may have open at once. With its 12, a dozen files that wait for a connection keep the
@@ -37,7 +35,7 @@ reader that has one from going on: 64 readers took 58 s for what takes 1."""
 
 _VERBS = (
     *("access", "chmod", "chown", "create", "destroy", "flush", "fsync", "fsyncdir", "getattr", "link", "mkdir"),
-    *("mknod", "open", "opendir", "read", "readdir", "release", "releasedir", "rename", "rmdir", "statfs", "symlink"),
+    *("mknod", "open", "opendir", "read", "release", "releasedir", "rename", "rmdir", "statfs", "symlink"),
     *("truncate", "unlink", "utimens", "write"),
 )
 
@@ -78,12 +76,12 @@ class _Operations:
     def __init__(self, adapter: Adapter) -> None:
         for verb in _VERBS:
             setattr(self, verb, getattr(adapter, verb))
-        self._adapter = adapter
-        self.is_live = adapter.is_live
+        self.adapter = adapter
+        self.readdir = adapter.names  # so that a binding passes it on
 
     def init(self, path: str) -> None:
         """The mount is up."""
-        self._adapter.mounted()
+        self.adapter.mounted()
 
 
 class _CallableOperations(_Operations):
@@ -91,47 +89,6 @@ class _CallableOperations(_Operations):
 
     def __call__(self, verb: str, *arguments: Any) -> Any:
         return getattr(self, verb)(*arguments)
-
-
-def _times(buffer: Any) -> int | None:
-    """The modification time in ns out of a pair of timespecs: `Adapter.NOW` for now, None to leave it."""
-    if not buffer:
-        return Adapter.NOW
-    wanted = buffer.contents.modtime
-    if wanted.tv_nsec == _UTIME_OMIT:
-        return None
-    if wanted.tv_nsec == _UTIME_NOW:
-        return Adapter.NOW
-    return int(wanted.tv_sec) * 10**9 + int(wanted.tv_nsec)
-
-
-def _answered(operation: Callable[..., Any], *arguments: Any) -> int:
-    """Carry out what libfuse asks for; its result or the negative errno. Nothing else may leave a callback."""
-    threads.keep()
-    try:
-        return operation(*arguments) or 0
-    except OSError as error:
-        return -(error.errno or errno.EIO)
-    except BaseException:
-        logger.critical("%s failed in an unforeseen way", operation, exc_info=True)
-        return -errno.EIO
-
-
-def _decoded(path: bytes | None) -> str | None:
-    return None if path is None else path.decode(_CODEC)
-
-
-def _opened(operations: Any, path: bytes, fip: Any) -> int:
-    """Open, and keep what is made on the spot out of the kernel's page cache, which goes by size and time."""
-    information = fip.contents
-    information.fh = operations.open(path.decode(_CODEC), information.flags)
-    if operations.is_live(information.fh):
-        information.direct_io = 1
-    return 0
-
-
-def _handle(fip: Any) -> int | None:
-    return int(fip.contents.fh) if fip else None
 
 
 class _Fuse2:
@@ -142,21 +99,8 @@ class _Fuse2:
     def __init__(self) -> None:
         import fuse
 
-        class Fuse(fuse.FUSE):  # type: ignore[misc]
-            _wrapper = staticmethod(_answered)
-
-            def open(self, path: bytes, fip: Any) -> int:
-                return _opened(self.operations, path, fip)
-
-            def create(self, path: bytes, mode: int, fip: Any) -> int:
-                fip.contents.fh = self.operations("create", path.decode(_CODEC), mode, fip.contents.flags)
-                return 0
-
-            def utimens(self, path: bytes, buffer: Any) -> int:
-                self.operations("utimens", path.decode(_CODEC), _times(buffer))
-                return 0
-
-        self._fuse, self._class = fuse, Fuse
+        self._fuse = fuse
+        self._class = type("Fuse", (Calls2, fuse.FUSE), {"stat_type": fuse.c_stat})
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
@@ -178,31 +122,15 @@ class _Fuse3:
         os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
         import mfusepy
 
-        class Fuse(mfusepy.FUSE):  # type: ignore[misc]
-            def init_fuse_3(self, conn: Any, config: Any) -> None:
-                super().init_fuse_3(conn, config)
-                conn.contents.max_background = _MAX_BACKGROUND
-
-            _wrapper = staticmethod(_answered)
-
-            def open(self, path: bytes, fip: Any) -> int:
-                return _opened(self.operations, path, fip)
-
-            def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> int:
-                return int(self.operations.rename(old.decode(_CODEC), new.decode(_CODEC), flags) or 0)
-
-            def truncate_fuse_3(self, path: bytes | None, length: int, fip: Any) -> int:
-                return int(self.operations.truncate(_decoded(path), length, _handle(fip)) or 0)
-
-            def utimens_fuse_3(self, path: bytes | None, buffer: Any, fip: Any) -> int:
-                return int(self.operations.utimens(_decoded(path), _times(buffer), _handle(fip)) or 0)
-
-        self._fuse, self._class = mfusepy, Fuse
+        self._fuse = mfusepy
+        self._class = type(
+            "Fuse", (Calls3, mfusepy.FUSE), {"stat_type": mfusepy.c_stat, "max_background": _MAX_BACKGROUND}
+        )
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
         adapter.attach(_signals(self._fuse))
-        return _served(lambda: self._class(_Operations(adapter), mountpoint, encoding=_CODEC, **options))
+        return _served(lambda: self._class(_Operations(adapter), mountpoint, **options))
 
 
 def _signals(module: Any) -> tuple[Callable[[], bool], Callable[[], int]]:

@@ -45,7 +45,7 @@ class Contents:
             return self.read(node, size, offset)
         return blocks.read(size, offset)
 
-    def write(self, node: Node, data: bytes, offset: int) -> int:
+    def write(self, node: Node, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
         with self._changing(node):
             spool = self._made_own(node)

@@ -137,7 +137,7 @@ class DropFolder:
         """At most ``size`` bytes from ``offset``."""
         return self._handle(fh).spool.read(size, offset)
 
-    def write(self, fh: int, data: bytes, offset: int) -> int:
+    def write(self, fh: int, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length."""
         return self._handle(fh).spool.write(data, offset)
 

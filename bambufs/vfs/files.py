@@ -137,7 +137,7 @@ class OpenFiles:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
         return self.contents.read(self.nodes.handle(number).node, size, offset)
 
-    def write(self, number: int, data: bytes, offset: int) -> int:
+    def write(self, number: int, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
         return self.contents.write(self.nodes.handle(number).node, data, offset)
 

@@ -285,7 +285,7 @@ class FileSystem:
         """At most ``size`` bytes from ``offset``; fewer at the end of the file."""
         return self._files.read(fh, size, offset)
 
-    def write(self, fh: int, data: bytes, offset: int) -> int:
+    def write(self, fh: int, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length."""
         return self._files.write(fh, data, offset)
 

@@ -153,9 +153,11 @@ class Root:
         """See `FileSystem.read`."""
         return self._by(fh).read(fh, size, offset)
 
-    def write(self, fh: int, data: bytes, offset: int) -> int:
+    def write(self, fh: int, data: bytes | memoryview, offset: int) -> int:
         """See `FileSystem.write`; on a control file it acts at once."""
-        return self._by(fh).write(fh, data, offset)
+        if self.is_live(fh):
+            return self._control.write(fh, bytes(data), offset)
+        return self._at(None, fh).write(fh, data, offset)
 
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
         """See `FileSystem.truncate`; a control file needs no emptying."""

@@ -86,13 +86,13 @@ class SpoolFile:
         """At most ``size`` bytes from ``offset``; fewer at the end of the file."""
         return os.pread(self._fd, size, offset)
 
-    def write(self, data: bytes, offset: int) -> int:
+    def write(self, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length."""
         self.generation += 1
         self.fill(data, offset)
         return len(data)
 
-    def fill(self, data: bytes, offset: int) -> None:
+    def fill(self, data: bytes | memoryview, offset: int) -> None:
         """Write content that came from the printer: not a change."""
         if offset + len(data) > self._counted:
             self._count(offset + len(data))

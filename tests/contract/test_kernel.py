@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -160,3 +161,23 @@ def test_sizes_in_blocks_are_plausible(mount_box: Box) -> None:
     mount_box.put("a.bin", bytes(100_000))
 
     assert 100_000 <= mount_box.path("a.bin").stat().st_blocks * 512 <= 110_000
+
+
+def test_a_folder_that_is_being_read_shows_what_changed_since(mount_box: Box) -> None:
+    # The kernel takes a part of a folder at a time, sizes and all; what it was told may not be from before a change.
+    names = [f"f{number:03}.txt" for number in range(100)]
+    for name in names:
+        mount_box.put(f"many/{name}", b"old")
+
+    sizes: dict[str, int] = {}
+    with os.scandir(mount_box.path("many")) as entries:
+        for entry in entries:
+            if not sizes:
+                mount_box.path("many/f090.txt").write_bytes(b"new and longer")
+                mount_box.path("many/f091.txt").unlink()
+            with contextlib.suppress(FileNotFoundError):
+                sizes[entry.name] = entry.stat().st_size
+
+    assert sizes == {name: 3 for name in names if name != "f091.txt"} | {"f090.txt": len(b"new and longer")}
+    assert not mount_box.path("many/f091.txt").exists()
+    assert sorted(os.listdir(mount_box.path("many"))) == sorted(sizes)

@@ -121,7 +121,7 @@ def test_every_verb_translates_its_errors(adapter: Adapter, fs: FileSystem) -> N
     folder = adapter.opendir("/")
     verbs: list[Callable[[], object]] = [
         lambda: adapter.getattr("/x"),
-        lambda: adapter.readdir("/", folder),
+        lambda: adapter.names(folder, 0),
         lambda: adapter.access("/x", 0),
         lambda: adapter.statfs("/"),
         lambda: adapter.open("/x", 0),
@@ -206,46 +206,66 @@ def test_interrupt_is_not_logged(adapter: Adapter, fs: FileSystem, caplog: pytes
 def test_file_is_shown_with_its_size_and_time(adapter: Adapter, fs: FileSystem) -> None:
     fs.answer = Attributes(False, 1025, 1_234_567_890)
     status = adapter.getattr("/x")
-    assert status["st_mode"] == stat.S_IFREG | 0o644
-    assert (status["st_size"], status["st_blocks"], status["st_nlink"]) == (1025, 3, 1)
-    assert {status["st_mtime"], status["st_ctime"], status["st_atime"]} == {1_234_567_890 * 10**9}
+    assert status.mode == stat.S_IFREG | 0o644
+    assert (status.size, status.mtime, status.links) == (1025, 1_234_567_890, 1)
 
 
 def test_folder_is_shown(adapter: Adapter, fs: FileSystem) -> None:
     fs.answer = Attributes(True, 0, 0)
     status = adapter.getattr("/x")
-    assert (status["st_mode"], status["st_nlink"]) == (stat.S_IFDIR | 0o755, 2)
+    assert (status.mode, status.links) == (stat.S_IFDIR | 0o755, 2)
 
 
 def test_everything_belongs_to_the_owner(adapter: Adapter, fs: FileSystem) -> None:
     fs.answer = Attributes(False, 0, 0)
     status = adapter.getattr("/x")
-    assert (status["st_uid"], status["st_gid"]) == (1000, 100)
+    assert (status.uid, status.gid) == (1000, 100)
 
 
 def test_umask_takes_permissions_away(fs: FileSystem) -> None:
     fs.answer = Attributes(False, 0, 0)
-    assert Adapter(cast(Root, fs), Owner(0, 0, 0o077)).getattr("/x")["st_mode"] & 0o777 == 0o600
+    assert Adapter(cast(Root, fs), Owner(0, 0, 0o077)).getattr("/x").mode & 0o777 == 0o600
 
 
 def test_mode_of_its_own_is_shown_as_it_is(fs: FileSystem) -> None:
     fs.answer = Attributes(False, 0, 0, 0o444)
-    assert Adapter(cast(Root, fs), Owner(0, 0, 0o077)).getattr("/x")["st_mode"] & 0o777 == 0o444
+    assert Adapter(cast(Root, fs), Owner(0, 0, 0o077)).getattr("/x").mode & 0o777 == 0o444
 
 
 def test_folder_lists_itself_and_its_parent(adapter: Adapter, fs: FileSystem) -> None:
     fs.answer = [("x", Attributes(False, 5, 0))]
-    names = [(name, offset) for name, _, offset in adapter.readdir(None, adapter.opendir("/cache"))]
-    assert names == [(".", 0), ("..", 0), ("x", 0)]
+    names = adapter.names(adapter.opendir("/cache"), 0)
+    assert names == [(".", stat.S_IFDIR), ("..", stat.S_IFDIR), ("x", stat.S_IFREG | 0o644)]
     assert fs.calls == [("readdir", "/cache")]
+
+
+def test_a_folder_that_is_read_on_has_the_names_that_it_had(adapter: Adapter, fs: FileSystem) -> None:
+    fs.answer = [("x", Attributes(False, 5, 0))]
+    folder = adapter.opendir("/cache")
+    names = list(adapter.names(folder, 0))
+    fs.answer = []
+    assert adapter.names(folder, 2) == names
+    assert len(adapter.names(folder, 0)) == 2
+
+
+def test_what_is_told_of_a_name_in_a_folder_is_asked_for_now(adapter: Adapter, fs: FileSystem) -> None:
+    folder = adapter.opendir("/cache")
+    fs.answer = Attributes(False, 5, 7)
+    status = adapter.status_in(folder, "x")
+    assert status is not None
+    assert (status.size, status.mtime) == (5, 7)
+    assert fs.calls == [("getattr", "/cache/x")]
+    fs.error = FileNotFoundError(errno.ENOENT, "gone", "/cache/x")
+    assert adapter.status_in(folder, "x") is None
+    assert adapter.status_in(folder, "..") is None
 
 
 def test_two_open_folders_are_told_apart(adapter: Adapter, fs: FileSystem) -> None:
     fs.answer = []
     one, other = adapter.opendir("/a"), adapter.opendir("/b")
-    adapter.readdir(None, one)
+    adapter.names(one, 0)
     adapter.releasedir(None, one)
-    adapter.readdir(None, other)
+    adapter.names(other, 0)
     assert fs.calls == [("readdir", "/a"), ("readdir", "/b")]
 
 
@@ -413,14 +433,29 @@ def test_writer_who_was_killed_is_cut_off_before_the_flush(
 ) -> None:
     monkeypatch.setattr(adapter_module, "was_killed", lambda pid: pid == 77)
     adapter.attach((lambda: False, lambda: 77))
-    adapter.flush("/x", 5)
-    assert fs.calls == [("cut_off", 5), ("flush", 5)]
+    fs.answer = 5
+    adapter.flush("/x", adapter.open("/x", os.O_WRONLY))
+    fs.answer = 6
+    adapter.flush("/y", adapter.create("/y", 0o600, os.O_RDWR))
+    assert fs.calls[1:3] == [("cut_off", 5), ("flush", 5)]
+    assert fs.calls[4:] == [("cut_off", 6), ("flush", 6)]
 
 
 def test_writer_who_closes_is_not_cut_off(adapter: Adapter, fs: FileSystem) -> None:
     adapter.attach((lambda: False, os.getpid))
-    adapter.flush("/x", 5)
-    assert fs.calls == [("flush", 5)]
+    fs.answer = 5
+    adapter.flush("/x", adapter.open("/x", os.O_RDWR))
+    assert fs.calls[1:] == [("flush", 5)]
+
+
+def test_nobody_looks_at_a_reader_who_closes(adapter: Adapter, fs: FileSystem) -> None:
+    def refuse() -> int:
+        raise AssertionError
+
+    adapter.attach((lambda: False, refuse))
+    fs.answer = 5
+    adapter.flush("/x", adapter.open("/x", os.O_RDONLY))
+    assert fs.calls[1:] == [("flush", 5)]
 
 
 def test_log_level_of_a_sentence_is_a_warning(
