@@ -248,7 +248,7 @@ class FtpsSession:
 
     # --- commands --------------------------------------------------------------------------------
 
-    def list(self, folder: str, *, hidden: bool = False) -> list[str]:
+    def list(self, folder: str, *, hidden: bool = False) -> Sequence[str]:
         """The LIST lines of ``folder``; with ``hidden`` those of dot files too, where the family lists them.
 
         CWD goes first and LIST stays bare: vsFTPd answers LIST of a missing folder with an empty list
@@ -256,6 +256,20 @@ class FtpsSession:
 
         Raises `CardRefused` when there is no such folder.
         """
+        return self._list(folder, hidden=hidden)[0]
+
+    def list_then_ask(
+        self, folder: str, files: Callable[[Sequence[str]], Sequence[str]]
+    ) -> tuple[int | None, ...]:
+        """As `list`, whose lines go to ``files``; the times, as `modified` tells them, of the paths that it returns.
+
+        Only where it pipelines: they are asked for before the reply that ends the listing has come.
+        """
+        return tuple(_told_time(reply) for reply in self._list(folder, files=files)[1])
+
+    def _list(
+        self, folder: str, *, hidden: bool = False, files: Callable[[Sequence[str]], Sequence[str]] = lambda lines: ()
+    ) -> tuple[Sequence[str], Sequence[str]]:
         cut_short: list[bool] = []
 
         def may_end(listing: bytes) -> bool:
@@ -275,9 +289,9 @@ class FtpsSession:
             if text is None:
                 raise PrinterError(_ENDLESS_LISTING, folder)
             self._manners.ends_listings |= not cut_short
-            self.final_reply()
-        lines = text.decode("utf-8", "surrogateescape").split("\n")
-        return [line.removesuffix("\r") for line in lines if line]
+            raw = text.decode("utf-8", "surrogateescape").split("\n")
+            lines = [line.removesuffix("\r") for line in raw if line]
+            return lines, self.final_reply(*(f"MDTM {path}" for path in files(lines)))
 
     def download(self, path: str, offset: int = 0) -> Download:
         """Start fetching ``path`` from ``offset`` (bytes; only 0 where the family has no REST)."""

@@ -278,8 +278,9 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
         Raises `TimeoutError`, and what `ftplib` raises for a reply that says no, when all has been read.
         """
+        has_asked = self._owes_port  # for the next port, before the transfer
         if self.pipelines and then:
-            self._ask([*then, "PASV"])
+            self._ask(then if has_asked else [*then, "PASV"])
             self._owes_port = True
         if not self.wait_for_input(seconds):
             raise TimeoutError("no final reply")
@@ -287,6 +288,8 @@ class ImplicitFtps(ftplib.FTP_TLS):
         if not self.pipelines:
             check_reply(end, "2")
             return self.answers(*then)
+        if has_asked:
+            self._collect_port()
         replies = [self.getmultiline() for _ in then]
         self._collect_port()
         check_reply(end, "2")

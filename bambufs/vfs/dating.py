@@ -8,7 +8,7 @@ that content is of use only if not even the second has changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..printer import paths
 from ..printer.card import Card
@@ -27,16 +27,19 @@ class Dating:
 
     def listing(self, folder: str, *, patience: float) -> list[Entry]:
         """What is in ``folder``, before it is first shown. Raises as `Card.list` does."""
-        ticket = self._times.ticket()
-        entries = self._card.list(folder, patience=patience)
-        left = self._blocks.left_in(folder)
-        vague = self._times.unknown(folder, entries, self._clock(), also=left)
-        names = {entry.name for entry in vague} | (left.keys() & {entry.name for entry in entries})
-        if names:
-            told = self._card.modified(folder, sorted(names), patience=patience)
-            self._times.learn(folder, vague, told, ticket)
-            self._compare(folder, left, told)
-        return self._times.correct(folder, entries, ticket)
+        ticket, now, left = self._times.ticket(), self._clock(), self._blocks.left_in(folder)
+        vague: list[Entry] = []
+
+        def pick(entries: Sequence[Entry]) -> list[Entry]:
+            vague[:] = self._times.unknown(folder, entries, now, also=left)
+            wanted = left.keys() | {entry.name for entry in vague}
+            return [entry for entry in entries if entry.name in wanted]
+
+        found = self._card.list_exactly(folder, pick, patience=patience)
+        if found.vague:
+            self._times.learn(folder, vague, found.times, ticket)
+            self._compare(folder, left, found.times)
+        return self._times.correct(folder, found.entries, ticket)
 
     def _compare(self, folder: str, left: Mapping[str, int], told: Mapping[str, int]) -> None:
         """Drop what is left of files that have another time now; one that is not told is judged by the listing."""

@@ -60,7 +60,9 @@ class OpenFiles:
         self._spool_folder, self._clock = spool_folder, clock
         self._create_lock = threading.Lock()
         self.in_background = write_back is not None
-        self._write_back = self.write_back = WriteBack(self, quiet=write_back or 0.0, clock=monotonic)
+        self._write_back = self.write_back = WriteBack(
+            self, quiet=write_back or 0.0, at_once=lambda: min(2, card.family.max_sessions), clock=monotonic
+        )
 
     # --- opening ----------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""WriteBack: sees to it that what is owed reaches the printer, in a thread of its own.
+"""WriteBack: sees to it that what is owed reaches the printer, in threads of its own.
 
 A file waits for some quiet after its last close, so that one that is written again, or renamed into place, is sent
-once. The oldest goes first, one at a time: more at once would only share the printer's link and its one writing head.
+once. The oldest goes first. `Card` sends one at a time, since more at once would only share the printer's link and its
+one writing head; a second thread is there for the moments in which one file is being begun or renamed.
 While the printer is away, everything waits for it; a failure of the file's own is tried again less and less often,
 and given up in the end.
 """
@@ -36,6 +37,7 @@ _TRIES = 50
 _AWAY_DELAYS = (1.0, 2.0, 4.0)
 _OWN_DELAYS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 _OPEN_DELAY = 1.0
+_THREADS = 2
 
 
 class Payer(Protocol):
@@ -80,28 +82,38 @@ class _Owed:
 
 
 class WriteBack:
-    """The nodes that owe, and when they are due. ``quiet`` is in seconds of ``clock``."""
+    """The nodes that owe, and when they are due. ``quiet`` is in seconds of ``clock``.
 
-    def __init__(self, payer: Payer, *, quiet: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._payer, self._quiet, self._clock = payer, quiet, clock
+    ``at_once`` tells how many may be under way together.
+    """
+
+    def __init__(
+        self,
+        payer: Payer,
+        *,
+        quiet: float,
+        at_once: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._payer, self._quiet, self._at_once, self._clock = payer, quiet, at_once, clock
         self._condition = threading.Condition()
         self._owed: dict[Node, _Owed] = {}
-        self._running: Node | None = None
+        self._running: set[Node] = set()
         self._away_tries, self._wait_until = 0, 0.0
         self._trouble_since: float | None = None
         self._hurry, self._closing = False, False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self.trouble: str | None = None
         """Why nothing can be sent at present, or None."""
 
     # --- from other threads -----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread, once. Only after any fork."""
+        """Start the threads, once. Only after any fork."""
         with self._condition:
-            if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="bambufs-writeback", daemon=True)
-                self._thread.start()
+            while len(self._threads) < _THREADS and not self._closing:
+                self._threads.append(threading.Thread(target=self._run, name="bambufs-writeback", daemon=True))
+                self._threads[-1].start()
 
     def owe(self, node: Node) -> None:
         """If ``node`` owes an upload, send it after the quiet time, which begins anew."""
@@ -119,14 +131,14 @@ class WriteBack:
             self._condition.notify_all()
 
     def waiting(self) -> list[tuple[Node, float]]:
-        """Which nodes owe, the oldest first, and in how many seconds each may be sent; but for the running one."""
+        """Which nodes owe, the oldest first, and in how many seconds each may be sent; but for those under way."""
         now = self._clock()
         with self._condition:
-            waiting = [owed for owed in self._in_order() if owed.node is not self._running]
+            waiting = [owed for owed in self._in_order() if owed.node not in self._running]
         return [(owed.node, max(0.0, owed.due - now)) for owed in waiting]
 
     def drain(self, patience: float, tell: Tell = lambda remaining: None) -> Remaining:
-        """Send everything now, and end the thread. While nothing can be sent, wait ``patience`` seconds for a change.
+        """Send everything now, and end the threads. While nothing can be sent, wait ``patience`` seconds for a change.
 
         ``tell`` is called every second. Returns what could not be sent.
         """
@@ -149,8 +161,8 @@ class WriteBack:
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-            thread = self._thread
-        if thread is not None:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(patience + 1.0)
         return self._remaining()
 
@@ -162,12 +174,13 @@ class WriteBack:
         """Whether nothing could be sent for ``patience`` seconds."""
         return self._trouble_since is not None and time.monotonic() - self._trouble_since >= patience
 
-    # --- the thread -------------------------------------------------------------------------------
+    # --- the threads ------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
-            delay = self.step()
+            self.step()
             with self._condition:
+                delay = self._next_locked()[1]  # something may have become owed since
                 if delay != 0 and not self._closing:
                     self._condition.wait(delay)
                 if self._is_over():
@@ -182,12 +195,12 @@ class WriteBack:
             owed, delay = self._next_locked()
             if owed is None:
                 return delay
-            self._running = owed.node
+            self._running.add(owed.node)
         try:
             self._send(owed)
         finally:
             with self._condition:
-                self._running = None
+                self._running.discard(owed.node)
                 self._condition.notify_all()
         return 0.0
 
@@ -200,17 +213,18 @@ class WriteBack:
 
     def _next_locked(self) -> tuple[_Owed | None, float | None]:
         """What to send now; else nothing, and how long to wait."""
-        if not self._owed:
+        idle = [owed for owed in self._in_order() if owed.node not in self._running]
+        if not idle or len(self._running) >= self._at_once():
             return None, None
         now = self._clock()
         if now < self._wait_until:
             return None, self._wait_until - now
-        for owed in self._in_order():
+        for owed in idle:
             if owed.due <= now:
                 if not self._payer.is_in_use(owed.node):
                     return owed, 0.0
                 owed.due = now + _OPEN_DELAY
-        return None, max(0.0, min(owed.due for owed in self._owed.values()) - now)
+        return None, max(0.0, min(owed.due for owed in idle) - now)
 
     def _send(self, owed: _Owed) -> None:
         node = owed.node

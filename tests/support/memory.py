@@ -175,6 +175,13 @@ class MemorySession:
         names = self._printer.names(folder)
         return [self._line(folder, name) for name in names if hidden or not name.startswith(".")]
 
+    def list_then_ask(
+        self, folder: str, files: Callable[[Sequence[str]], Sequence[str]]
+    ) -> tuple[int | None, ...]:
+        """LIST, and the exact times of those of its files that are asked for."""
+        wanted = files(self.list(folder))
+        return self.modified(wanted) if wanted else ()
+
     def _line(self, folder: str, name: str) -> str:
         path = f"{folder.rstrip('/')}/{name}"
         mtime = self._printer.times.get(path, UPLOADED)

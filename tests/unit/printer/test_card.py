@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,6 +24,7 @@ from bambufs.errors import (
     PrinterUnreachable,
 )
 from bambufs.printer.card import Card
+from bambufs.printer.entry import Entry
 from bambufs.printer.pool import SessionPool
 from bambufs.printer.session import FtpsSession, Manners, Target, Timeouts
 from bambufs.printer.trust import make_context
@@ -205,6 +206,43 @@ def test_exact_times_are_not_asked_for_again_where_none_is_told(start: Start, co
     for _ in range(2):
         assert card.modified("/cache", names) == {}
     assert verbs(printer).count("MDTM") == len(names)
+
+
+def by_name(wanted: str) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    """Picks the entries whose names begin so."""
+    return lambda entries: [entry for entry in entries if entry.name.startswith(wanted)]
+
+
+@pytest.mark.parametrize("pipelines", [True, False])
+def test_exact_times_come_with_the_listing(start: Start, pipelines: bool) -> None:
+    card, printer = start(fat_times=False, manners=Manners(pipelines=pipelines))
+    store(card, NEW)
+    put(printer, "cache/other")
+    found = card.list_exactly("/cache", by_name("x"))
+    assert [entry.name for entry in found.entries] == ["other", "x.3mf"]
+    assert [entry.name for entry in found.vague] == ["x.3mf"]
+    assert found.times == {"x.3mf": EXACT}
+    assert verbs(printer).count("LIST") == 1
+
+
+def test_exact_times_of_very_many_come_too(start: Start) -> None:
+    card, printer = start(fat_times=False)
+    for number in range(1100):
+        put(printer, f"cache/{number}")
+    assert len(card.list_exactly("/cache", by_name("")).times) == 1100
+
+
+def test_exact_listing_of_an_esp32_asks_for_no_times(start: Start) -> None:
+    card, printer = start("p1s")
+    put(printer, "cache/x.3mf")
+    assert card.list_exactly("/cache", by_name("x")).times == {}
+    assert "MDTM" not in verbs(printer)
+
+
+def test_exact_listing_of_a_missing_folder_is_told(start: Start) -> None:
+    card, _ = start()
+    with pytest.raises(FileNotFoundError):
+        card.list_exactly("/nowhere", by_name(""))
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -467,7 +505,7 @@ def test_upload_that_is_sent_again_takes_another_part_name(start: Start, model: 
 
 def test_part_file_that_a_hung_printer_makes_late_is_removed(start: Start) -> None:
     card, printer = start("x1c")
-    card._late = 0.5
+    card._storing._late = 0.5
     printer.quirks.once("drop_after", 100_000, times=1)
     store(card, b"x" * 500_000)
     first, *_ = (command.argument for command in printer.log if command.verb == "STOR")
@@ -576,6 +614,20 @@ def test_uploads_go_one_at_a_time(start: Start, stack: ExitStack) -> None:
         assert (verbs(printer).count("STOR"), second.done()) == (1, False)
     first.result(10)
     second.result(10)
+
+
+def test_next_upload_is_sent_while_the_one_before_is_renamed(start: Start, stack: ExitStack) -> None:
+    card, printer = start()
+    card.connect()
+    with printer.hold("RNFR", before="command") as gate:
+        first = later(lambda: store(card, NEW, "/a"), stack)
+        assert gate.reached.wait(5)
+        second = later(lambda: store(card, OLD, "/b"), stack)
+        wait_until(lambda: verbs(printer).count("STOR") == 2, "the second upload")
+        assert not first.done()
+    first.result(10)
+    second.result(10)
+    assert (on_card(printer, "a"), on_card(printer, "b")) == (NEW, OLD)
 
 
 def test_switched_off_printer_is_told(start: Start) -> None:
@@ -889,7 +941,7 @@ def test_printer_at_rest_is_left_alone_after_a_while(tmp_path: Path, stack: Exit
     target = Target(printer.host, printer.ftps_port, printer.access_code, make_context())
     card = Card(SessionPool(lambda: FtpsSession.open(target, CALM), idle_timeout=0.0))
     stack.callback(card.close)
-    card._janitor._interval = 0.05
+    card._access.janitor._interval = 0.05
     card.connect()
     printer.wait_for("QUIT", timeout=5)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -32,7 +33,7 @@ LINE = b"-rw-r--r--    1 0        0               5 Jun 15  2025 a.stl\r\n"
 STILL_IN_STEP = ask("NOOP", "200 Okay.")
 
 
-@contextmanager
+@contextlib.contextmanager
 def talking(*script: Step, timeouts: Timeouts = CALM) -> Iterator[tuple[FtpsSession, ScriptedPrinter]]:
     """A session that sends commands together, logged in, whose printer goes on by ``script``."""
     with scripted([*TOGETHER, *script]) as printer:
@@ -75,6 +76,38 @@ def test_listing_uses_the_connection_made_ahead() -> None:
         assert session.list("/a") == session.list("/b") == [LINE.decode().strip()]
     assert printer.commands.count("PASV") == 3
     assert printer.reused == [True, True]
+
+
+def test_times_are_asked_for_before_the_listing_has_ended() -> None:
+    def lists_and_hears(conversation: talk.Talk) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError), conversation.data("LIST", "127,0,0,1") as data:
+            data.sendall(LINE)
+            data.unwrap()
+        for command in ("PASV", "MDTM /a/a.stl", "MDTM /a/b"):
+            conversation.expect(command)
+        conversation.say("226 Done.")
+        conversation.printer.kept.append(conversation.offer_data("127,0,0,1"))
+        conversation.say("213 20090213233131")
+        conversation.say("550 No.")
+
+    with talking(ask("CWD /a", "250"), lists_and_hears, STILL_IN_STEP) as (session, _):
+        listed: list[str] = []
+
+        def files(lines: Sequence[str]) -> list[str]:
+            listed.extend(lines)
+            return ["/a/a.stl", "/a/b"]
+
+        assert session.list_then_ask("/a", files) == (1234567891, None)
+        assert session.answers()
+    assert listed == [LINE.decode().strip()]
+
+
+def test_listing_that_fails_at_its_end_leaves_the_session_in_step() -> None:
+    script = [ask("CWD /a", "250"), gives("LIST", LINE, end="426 Failure."), offers(), ask("MDTM /a/a.stl", "213 x")]
+    with talking(*script, STILL_IN_STEP) as (session, _):
+        with pytest.raises(ConnectionDropped):
+            session.list_then_ask("/a", lambda lines: ["/a/a.stl"])
+        assert session.answers()
 
 
 def test_missing_folder_is_refused_although_another_one_was_listed() -> None:

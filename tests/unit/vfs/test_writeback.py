@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bambufs.errors import CardFull, ConnectionDropped, InvalidName, LoginRefused, PrinterUnreachable
+from bambufs.printer.family import ESP32, VSFTPD, Family
 from bambufs.vfs.filesystem import FileSystem, Settings
 from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
@@ -275,6 +276,29 @@ def test_writer_does_not_wait_for_a_running_upload(fs: FileSystem, printer: Memo
     assert not writing.is_alive()
     pay(fs, clock)
     assert printer.files[NEW] == b"second"
+
+
+@pytest.mark.parametrize(("family", "at_once"), [(VSFTPD, 2), (ESP32, 1)])
+def test_next_file_is_begun_while_one_is_under_way(
+    mount: Mount, clock: Clocks, family: Family, at_once: int
+) -> None:
+    printer = MemoryPrinter(family=family)
+    fs = mount(printer, write_back=QUIET)
+    fs.connect()
+    for number in range(3):
+        write(fs, f"/cache/{number}", b"x")
+    clock.now += QUIET
+    with printer.gate("RENAME") as gate:
+        steps = [threading.Thread(target=fs._files.write_back.step) for _ in range(at_once)]
+        for step in steps:
+            step.start()
+        assert gate.reached.wait(5)
+        wait_until(lambda: printer.count("RENAME") == at_once, "as many as may be")
+        assert fs._files.write_back.step() is None
+    for step in steps:
+        step.join(5)
+    pay(fs, clock)
+    assert sorted(printer.visible()) == ["/cache/0", "/cache/1", "/cache/2"]
 
 
 def test_appending_to_an_owed_file_keeps_what_it_has(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:

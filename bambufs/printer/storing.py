@@ -1,0 +1,236 @@
+"""Storing: files on their way to the card, whole or not at all, and what has to be tidied up afterwards."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from .. import interrupts
+from ..errors import CardRefused, ConnectionDropped, PrinterError, PrinterTimeout, again
+from .access import BULK_PATIENCE, Access
+from .catalog import Catalog
+from .leftovers import Leftovers
+from .parts import put_back
+from .session import FtpsSession
+from .upload import Upload
+
+logger = logging.getLogger(__name__)
+
+_MOST_RENAME_REFUSALS = 2
+"""Uploads whose renaming was refused, one after the other, before none is tried any more."""
+
+_LATER = (1, 4, 16)
+"""A printer that hung is looked after so many times later."""
+
+
+class _Turn:
+    """The right to send; ``lock`` is held until `end`."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock, self._is_mine = lock, False
+
+    def begin(self) -> None:
+        """Wait for it; raises `Interrupted`."""
+        interrupts.acquire(self._lock)
+        self._is_mine = True
+
+    def end(self) -> None:
+        """Let the next one send."""
+        if self._is_mine:
+            self._is_mine = False
+            self._lock.release()
+
+
+class Storing:
+    """Stores files, and sends them one at a time. ``leftovers`` remember part files over a crash.
+
+    ``late`` is after how many seconds a printer that hung may have done what it still had to do.
+    """
+
+    def __init__(self, access: Access, catalog: Catalog, leftovers: Leftovers, late: float) -> None:
+        self._access, self._catalog, self._leftovers, self._late = access, catalog, leftovers, late
+        self._janitor = access.janitor
+        self._upload_lock, self._count_lock, self._waiting = threading.Lock(), threading.Lock(), 0
+        self._sets_time: bool | None = None
+        self._rename_refusals = 0
+
+    @property
+    def renames(self) -> bool:
+        """Whether a file can come into being under another name first, as far as is known."""
+        return self._rename_refusals < _MOST_RENAME_REFUSALS
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether a file is being sent, so that another one would have to wait."""
+        return self._upload_lock.locked()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether another upload waits for the one that runs to end."""
+        return self._waiting > 0
+
+    def store(self, upload: Upload) -> None:
+        """Carry out ``upload``, whole or not at all; one sends at a time.
+
+        Two tries; after a failure the part file is removed, and a file that was already put aside is put back.
+
+        Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
+        `PrinterTimeout`, `Interrupted`, `CalledOff` and what opening a session raises.
+        """
+        turn = _Turn(self._upload_lock)
+        with self._counted():
+            turn.begin()
+        try:
+            upload.check()
+            upload.stay_within(self._access.family.longest_path)
+            upload.leftovers = self._leftovers
+            self._leftovers.note(upload.part)
+            self._carry_out(upload, turn)
+        except BaseException as error:
+            if isinstance(error, PrinterError) and error.path == upload.part:
+                error.path = upload.path  # our part file's name says nothing to the user
+            if upload.has_begun:
+                self._tidy_after(upload, error)
+            else:
+                self._leftovers.strike_out(upload.part)
+            raise
+        finally:
+            turn.end()
+        self._leftovers.strike_out(upload.part)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._count_lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._count_lock:
+                self._waiting -= 1
+
+    def _carry_out(self, upload: Upload, turn: _Turn) -> None:
+        try:
+            with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
+                self._put(upload, session, turn)
+        except (ConnectionDropped, PrinterTimeout) as lost:
+            logger.warning("%s: %s; looking at what arrived", upload.path, lost.message)
+            arrived = self._arrived(upload, lost)
+            with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
+                if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
+                    upload.move.finish(session)  # it was lost after the renaming had taken effect
+                    return
+                if arrived != upload.size and upload.move is None:
+                    self._renew_part(upload)
+                self._put(upload, session, turn, is_there=arrived == upload.size)
+
+    def _renew_part(self, upload: Upload) -> None:
+        old = upload.renew_part(self._access.family.longest_path)
+        self._leftovers.note(upload.part)
+        self._janitor.give(lambda: self._remove_part(old, for_good=False), f"removing {old}")
+        self._remove_late(old)
+
+    def _remove_late(self, part: str) -> None:
+        """Remove a part file some more times later: a printer that hung may go on to make it only then."""
+        self._leftovers.note(part)
+        for factor in _LATER:
+            is_last = factor == _LATER[-1]
+            self._janitor.give(
+                lambda is_last=is_last: self._remove_part(part, for_good=is_last),  # type: ignore[misc]
+                f"removing {part}",
+                after=self._late * factor,
+            )
+
+    def _put(self, upload: Upload, session: FtpsSession, turn: _Turn, *, is_there: bool = False) -> None:
+        """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed.
+
+        While a file is being renamed the next one can be sent, where there is another session for it.
+        """
+        if self.renames:
+            if not is_there:
+                upload.send(session)
+            if session.family.max_sessions > 1:
+                turn.end()
+            if upload.publish(session, self._try_set_time):
+                self._rename_refusals = 0
+                return
+            self._rename_refusals += 1
+            logger.warning("this printer does not rename: a file is lost when the upload that replaces it breaks off")
+        upload.send_in_place(session, self._try_set_time)
+
+    def _arrived(self, upload: Upload, lost: PrinterError) -> int | None:
+        """The size of the part file, None without one; when that cannot be asked, what was ``lost`` counts."""
+        try:
+            return self._catalog.size(upload.part)
+        except PrinterError as error:
+            raise again(lost) from error
+
+    def _has(self, session: FtpsSession, path: str, size: int) -> bool:
+        try:
+            return session.size(path) == size
+        except CardRefused:
+            return False
+
+    def _tidy_after(self, upload: Upload, error: BaseException) -> None:
+        """An upload failed: have what it had put aside put back, and its part file removed."""
+        self._janitor.give(lambda: self._undo(upload), f"tidying up after {upload.path}")
+        if isinstance(error, PrinterError) and not error.answered:
+            self._remove_late(upload.part)
+
+    def _undo(self, upload: Upload) -> None:
+        with self._access.lend() as session:
+            if upload.move is not None:
+                upload.move.undo(session)
+            with suppress(CardRefused):
+                session.delete(upload.path if upload.is_half_there else upload.part)
+        self._leftovers.strike_out(upload.part)
+
+    def tidy_up(self) -> None:
+        """Have the part files removed that an earlier process left on the card when it was killed."""
+        for aside, target in self._leftovers.set_aside():
+            self._janitor.give(functools.partial(self._put_back, aside, target), f"putting back {target}")
+        for path in self._leftovers.left_over():
+            self.remove_later(path)
+
+    def _put_back(self, aside: str, target: str) -> None:
+        with self._access.lend() as session, suppress(CardRefused):
+            put_back(session, aside, target)
+        self._leftovers.strike_out(aside)
+
+    def _try_set_time(self, session: FtpsSession, path: str, mtime: int) -> bool:
+        if self._sets_time is False:
+            return False
+        try:
+            session.set_time(path, mtime)
+        except CardRefused as refusal:
+            if self._sets_time is None:
+                logger.info("this printer keeps no times; they are remembered on this computer")
+                logger.debug("its answer to MDTM was: %s", refusal.reply)
+                self._sets_time = False
+            return False
+        self._sets_time = True
+        return True
+
+    def remove_later(self, path: str) -> None:
+        """Delete a file of ours in the background, trying for a while."""
+        self._leftovers.note(path)
+        self._janitor.give(lambda: self._remove_part(path), f"removing {path}")
+
+    def _remove_part(self, path: str, *, for_good: bool = True) -> None:
+        with self._access.lend() as session, suppress(CardRefused):
+            session.delete(path)
+        if for_good:
+            self._leftovers.strike_out(path)
+
+    def set_time(self, path: str, mtime: int) -> bool:
+        """Set a file's time where the printer takes it; returns whether it did."""
+        if self._sets_time is False:
+            return False
+
+        def ask() -> bool:
+            with self._access.lend() as session:
+                return self._try_set_time(session, path, mtime)
+
+        return self._access.again_once(ask)
