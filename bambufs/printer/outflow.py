@@ -28,12 +28,19 @@ class Outflow:
     """One upload over the data connection ``data``; ``stall`` is how long it may stand still, in seconds.
 
     ``most_queued`` bounds the kernel's queue, in bytes. ``on_progress`` is told the bytes that have gone.
+    ``is_answered(seconds)`` waits that long for a reply, and tells whether there is one, or the printer has hung up.
     """
 
     def __init__(
-        self, data: ssl.SSLSocket, *, stall: float, most_queued: int | None, on_progress: Progress
+        self,
+        data: ssl.SSLSocket,
+        *,
+        stall: float,
+        most_queued: int | None,
+        on_progress: Progress,
+        is_answered: Callable[[float], bool],
     ) -> None:
-        self._data, self._stall, self._on_progress = data, stall, on_progress
+        self._data, self._stall, self._on_progress, self._is_answered = data, stall, on_progress, is_answered
         self._sent = self._gone = 0
         if most_queued is not None:
             data.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, most_queued)
@@ -41,14 +48,14 @@ class Outflow:
     def send(self, source: BinaryIO) -> None:
         """Hand the rest of ``source`` over, and tell the printer that the file ends there.
 
-        Raises `TimeoutError` when it stalls or hardly moves (see `Pace`), `Interrupted`, what ``on_progress`` raises,
-        and `OSError`.
+        Raises `TimeoutError` when it stalls or hardly moves (see `Pace`), `ConnectionError` when the printer takes no
+        more, `Interrupted`, what ``on_progress`` raises, and `OSError`.
         """
         pace = Pace()
         while block := source.read(BLOCK):
             view = memoryview(block)
             while view:
-                count = patiently(self._data.send, self._stall, view)
+                count = patiently(self._send_some, self._stall, view)
                 view = view[count:]
                 self._sent += count
                 pace.moved(self._sent)
@@ -56,14 +63,19 @@ class Outflow:
             interrupts.check()
         self._end()
 
-    def drain(self, is_answered: Callable[[float], bool], *, negligible: int = 0) -> None:
-        """Wait until no more than ``negligible`` bytes are queued, or ``is_answered(seconds)``, which waits that long
-        for a reply.
+    def _send_some(self, block: memoryview) -> int:
+        """As `send` of a socket. A printer that has an answer already waits for nothing, though its end may be open."""
+        try:
+            return self._data.send(block)
+        except TimeoutError:
+            if self._is_answered(0):
+                raise ConnectionResetError("it takes no more of the upload") from None
+            raise
 
-        Raises as `send` does.
-        """
+    def drain(self, *, negligible: int = 0) -> None:
+        """Wait until no more than ``negligible`` bytes are queued, or there is an answer. Raises as `send` does."""
         left, moved_at, pace = queued(self._data), time.monotonic(), Pace(self._gone)
-        while left > negligible and not is_answered(_GLANCE):
+        while left > negligible and not self._is_answered(_GLANCE):
             before, left = left, queued(self._data)
             self._tell(left)
             pace.moved(self._gone)

@@ -315,10 +315,11 @@ class FtpsSession:
                     stall=self._timeouts.stall,
                     most_queued=self.family.most_queued,
                     on_progress=on_progress,
+                    is_answered=self._ftp.wait_for_input,
                 )
                 try:
                     outflow.send(source)
-                    outflow.drain(self._ftp.wait_for_input, negligible=_NEGLIGIBLE if self.pipelines else 0)
+                    outflow.drain(negligible=_NEGLIGIBLE if self.pipelines else 0)
                 except (ConnectionError, ssl.SSLError):
                     self._raise_refusal()
                     raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,9 @@ START_PATIENCE = 5.0
 _IMPATIENCE = 0.5
 """The same while somebody else waits for the printer."""
 
+_FAIR_TRIAL = 1.0
+"""Seconds before which the rate is not known: what goes out first only fills buffers on the way."""
+
 _LEAST_AHEAD, _MOST_AHEAD = 128 * 1024, 32 << 20
 _START, _START_SLOW = 1 << 20, 128 * 1024
 """Bytes after which it is worth a stream; at the rates of the families that is a second or two."""
@@ -58,7 +62,8 @@ class Stream(io.RawIOBase):
         self._written = self._sent = 0
         self._made = time.monotonic()
         self._began: float | None = None
-        self._is_whole = self._has_ended = self._is_starving = False
+        self._awaited = 0
+        self._is_whole = self._has_ended = False
         self._error: OSError | None = None
         self._transfer: Transfer | None = None
 
@@ -98,13 +103,13 @@ class Stream(io.RawIOBase):
 
     def _await_locked(self, size: int) -> None:
         deadline = time.monotonic() + (_IMPATIENCE if self._is_wanted() else PAUSE)
-        self._is_starving = True
+        self._awaited = self._position + size if size >= 0 else sys.maxsize
         self._condition.notify_all()
         try:
             if not interrupts.wait_for(self._condition, lambda: self._has_locked(size), deadline, time.monotonic):
                 self.upload.call_off()
         finally:
-            self._is_starving = False
+            self._awaited = 0
 
     def _has_locked(self, size: int) -> bool:
         return self._is_whole or 0 <= size <= self._written - self._position
@@ -133,14 +138,14 @@ class Stream(io.RawIOBase):
             interrupts.wait_for(self._condition, self._is_near_locked, time.monotonic() + _LONG, time.monotonic)
 
     def _is_near_locked(self) -> bool:
-        if self._has_ended or self._is_starving:
-            return True
+        if self._has_ended or self._written < self._awaited:
+            return True  # more is in the network's queue than it should be, but what is not written cannot be sent
         if self._began is None:
             return time.monotonic() - self._made > START_PATIENCE
         return self._written - self._sent <= self._window()
 
     def _window(self) -> float:
-        seconds = max(time.monotonic() - (self._began or 0.0), 0.1)
+        seconds = max(time.monotonic() - (self._began or 0.0), _FAIR_TRIAL)
         return min(max(WINDOW * self._sent / seconds, _LEAST_AHEAD), _MOST_AHEAD)
 
     def give_up(self) -> None:

@@ -180,8 +180,8 @@ def _prepare(world: World, step: Step) -> None:
             place.mkdir()
         else:
             place.write_bytes(content)
-    world.files.readdir("/d")
-    world.files.readdir("/d/empty")
+    for folder in ("/d", "/d/empty"):
+        world.until_seen(folder)
     if step.operation == "log in":
         world.card.pool.forget_idle()
     if step.operation in ("log in", "list"):

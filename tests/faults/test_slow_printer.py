@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bambufs import simulator
 from tests.faults.conftest import MakeFile, StartPrinter
 from tests.faults.programs import Program, run, succeed
@@ -39,6 +41,7 @@ def second_mount(site: Site, printer: simulator.Printer, folder: Path) -> Progra
     return site.command("mount", printer.host, point, *arguments, target=address(printer), module=IMPATIENT)
 
 
+@pytest.mark.about_optimisations
 def test_a_long_copy_to_a_p1s_leaves_nobody_in_the_dark(
     start_printer: StartPrinter, site: Site, fuse3: str, make_file: MakeFile, tmp_path: Path
 ) -> None:

@@ -109,7 +109,11 @@ class World:
         """Hidden names on the printer's disk: left-overs of ours."""
         return [path for path in self.disk() if "/." in path]
 
-    # --- afterwards -------------------------------------------------------------------------------
+    # --- before and afterwards -------------------------------------------------------------------------------
+
+    def until_seen(self, folder: str, seconds: float = BACK) -> None:
+        """Wait until a folder could be listed, which on a busy machine may take longer than the time-outs."""
+        self._until(lambda: self.files.readdir(folder) is not None, seconds, f"{folder} to be listed")
 
     def until_it_works(self, seconds: float = BACK) -> float:
         """Wait until a file can be stored, listed, read and deleted; returns how long that took."""

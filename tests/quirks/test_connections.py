@@ -27,6 +27,7 @@ def works(stand: Stand) -> bool:
     place.write_bytes(CONTENT)
     stand.refresh()
     is_listed = place.name in os.listdir(stand.folder)
+    stand.wait_until_tidy()
     return is_listed and place.read_bytes() == CONTENT and stand.holds(place.name, CONTENT)
 
 

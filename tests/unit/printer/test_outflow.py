@@ -6,7 +6,7 @@ import io
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -60,13 +60,22 @@ def taker() -> Iterator[Taker]:
     taker.close()
 
 
-def outflow(taker: Taker, told: list[int], *, stall: float = 5.0, most_queued: int | None = None) -> Outflow:
-    assert isinstance(taker.data, ssl.SSLSocket)
-    return Outflow(taker.data, stall=stall, most_queued=most_queued, on_progress=told.append)
-
-
 def never(seconds: float) -> bool:
     return threading.Event().wait(seconds)
+
+
+def outflow(
+    taker: Taker,
+    told: list[int],
+    is_answered: Callable[[float], bool] = never,
+    *,
+    stall: float = 5.0,
+    most_queued: int | None = None,
+) -> Outflow:
+    assert isinstance(taker.data, ssl.SSLSocket)
+    return Outflow(
+        taker.data, stall=stall, most_queued=most_queued, on_progress=told.append, is_answered=is_answered
+    )
 
 
 def test_what_only_lies_in_the_queue_has_not_gone(taker: Taker) -> None:
@@ -79,7 +88,7 @@ def test_what_only_lies_in_the_queue_has_not_gone(taker: Taker) -> None:
 
     taker.allowed.release(1_000_000)
     thread.join(20)
-    sending.drain(never)
+    sending.drain()
     assert told[-1] == len(CONTENT)
     assert told == sorted(told)
 
@@ -92,8 +101,6 @@ def test_queue_can_be_kept_short(taker: Taker) -> None:
 
 def test_queue_is_waited_for_as_long_as_it_moves(taker: Taker) -> None:
     told: list[int] = []
-    sending = outflow(taker, told, stall=0.6)
-    sending.send(io.BytesIO(CONTENT[:1_000_000]))
     seen: list[int] = []
 
     def glance(seconds: float) -> bool:
@@ -101,7 +108,9 @@ def test_queue_is_waited_for_as_long_as_it_moves(taker: Taker) -> None:
         taker.allowed.release(4)
         return never(0.1)
 
-    sending.drain(glance)
+    sending = outflow(taker, told, glance, stall=0.6)
+    sending.send(io.BytesIO(CONTENT[:1_000_000]))
+    sending.drain()
 
     assert len(seen) > 8  # longer than the stall time-out
     assert told[-1] == 1_000_000
@@ -111,13 +120,19 @@ def test_queue_that_stands_still_is_a_stall(taker: Taker) -> None:
     sending = outflow(taker, [], stall=0.3)
     sending.send(io.BytesIO(CONTENT[:1_000_000]))
     with pytest.raises(TimeoutError, match="takes no more"):
-        sending.drain(never)
+        sending.drain()
 
 
 def test_an_answer_ends_the_wait(taker: Taker) -> None:
-    sending = outflow(taker, [])
+    sending = outflow(taker, [], lambda seconds: True)
     sending.send(io.BytesIO(CONTENT[:1_000_000]))
-    sending.drain(lambda seconds: True)
+    sending.drain()
+
+
+def test_printer_that_answers_takes_no_more(taker: Taker) -> None:
+    sending = outflow(taker, [], lambda seconds: True, stall=20.0, most_queued=64 * 1024)
+    with pytest.raises(ConnectionResetError, match="takes no more"):
+        sending.send(io.BytesIO(CONTENT))
 
 
 def test_progress_may_stop_it(taker: Taker) -> None:
@@ -125,4 +140,4 @@ def test_progress_may_stop_it(taker: Taker) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        Outflow(taker.data, stall=5.0, most_queued=None, on_progress=stop).send(io.BytesIO(CONTENT))
+        Outflow(taker.data, stall=5.0, most_queued=None, on_progress=stop, is_answered=never).send(io.BytesIO(CONTENT))
