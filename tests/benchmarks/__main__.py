@@ -14,7 +14,7 @@ from tests.benchmarks.report import Results, Sample, save, show
 from tests.benchmarks.servers import SERVERS, Site
 from tests.benchmarks.workloads import WORKLOADS, Ground, Workload, chosen, prepare, reset
 
-_USUAL = ["bambufs", "rclone-writes", "rclone-full", "curl", "lftp"]
+_USUAL = ["bambufs", "bambufs-later", "rclone-writes", "rclone-full", "curl", "lftp"]
 
 
 def main() -> int:
@@ -65,7 +65,8 @@ class _Round:
     def _run_all(self, workloads: Sequence[Workload], ground: Ground) -> None:
         tasks = self.peer.tasks(self.site) if self.peer.tasks else None
         for workload in workloads:
-            if tasks is not None and workload.name not in tasks:
+            may = self.peer.only if tasks is None else tasks
+            if may and workload.name not in may:
                 continue
             try:
                 self._measure(workload, ground, tasks[workload.name] if tasks else workload.run)

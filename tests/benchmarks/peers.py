@@ -15,7 +15,7 @@ from tests.support.mounting import Target, mount_device, mounted
 from tests.support.vsftpd import USER
 from tests.support.waiting import wait_until
 
-WRITE_BACK = 1.0  # seconds that rclone waits after close() before it uploads
+WRITE_BACK = 1.0  # seconds that rclone, and bambufs with --write-back, waits after close() before it uploads
 
 Task = Callable[[Ground], None]
 
@@ -24,19 +24,24 @@ Task = Callable[[Ground], None]
 class Peer:
     """A program that mounts a printer, or (``tasks``) does single workloads without a mount.
 
-    ``delay`` is what it waits on purpose before an upload.
+    ``delay`` is what it waits on purpose before an upload; ``only`` names the workloads that are worth its time.
     """
 
     name: str
     mount: Callable[[Target, Path], AbstractContextManager[Path]]
     delay: float = 0.0
     tasks: Callable[[Target], Mapping[str, Task]] | None = field(default=None)
+    only: frozenset[str] = frozenset()
 
 
 @contextlib.contextmanager
-def _bambufs(target: Target, folder: Path, binding: str, options: Sequence[str] = ()) -> Iterator[Path]:
-    with mounted(target, folder / "mnt", binding, options=options) as mount:
+def _bambufs(target: Target, folder: Path, binding: str = "fuse3", arguments: Sequence[str] = ()) -> Iterator[Path]:
+    with mounted(target, folder / "mnt", binding, arguments=arguments) as mount:
         yield mount.path
+
+
+def _bambufs_write_back(target: Target, folder: Path) -> AbstractContextManager[Path]:
+    return _bambufs(target, folder, arguments=["--write-back", f"{WRITE_BACK:g}"])
 
 
 @contextlib.contextmanager
@@ -115,8 +120,9 @@ def _lftp(target: Target) -> Mapping[str, Task]:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("bambufs", lambda target, folder: _bambufs(target, folder, "fuse3")),
+        Peer("bambufs", _bambufs),
         Peer("bambufs-fuse2", lambda target, folder: _bambufs(target, folder, "fuse2")),
+        Peer("bambufs-later", _bambufs_write_back, WRITE_BACK, only=frozenset(("upload", "rsync", "cp-r"))),
         Peer("rclone-writes", lambda target, folder: _rclone(target, folder, "writes"), WRITE_BACK),
         Peer("rclone-full", lambda target, folder: _rclone(target, folder, "full"), WRITE_BACK),
         Peer("curl", _nowhere, tasks=_curl),

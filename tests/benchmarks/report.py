@@ -80,7 +80,7 @@ def show(results: Results, workloads: Sequence[Workload], peers: Sequence[str]) 
             console.print(f"{peer}, {name}: {reason}", markup=False)
 
 
-_CAPTION = "rclone's write-back delay of 1 s is taken off its uploads; every upload was compared byte for byte"
+_CAPTION = "the second that rclone and bambufs-later wait before an upload is taken off; uploads were compared byte for byte"
 
 
 def _sizes(server: Server) -> str:
