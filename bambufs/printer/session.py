@@ -300,9 +300,17 @@ class FtpsSession:
         return Download(self, data, path, self._timeouts.stall)
 
     def store(
-        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: Callable[[], int] | None = None
+        self,
+        path: str,
+        source: BinaryIO,
+        on_progress: Callable[[int], None],
+        *,
+        mtime: Callable[[], int] | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> Stored:
-        """Send the rest of ``source`` as ``path``. ``on_progress`` is told the bytes that have gone.
+        """Send the rest of ``source`` as ``path``.
+
+        ``begin`` is called when the printer waits for the first byte; ``on_progress`` is told those that have gone.
 
         A reply that says yes proves nothing (ESP32 printers take any end of the connection for the end of the file),
         so the caller has to compare the size that the printer tells. Where commands can be sent together, the file's
@@ -310,6 +318,7 @@ class FtpsSession:
         """
         with translating(path, storing=True):
             with self._ftp.transfer(f"STOR {path}") as data:
+                begin()
                 outflow = Outflow(
                     data,
                     stall=self._timeouts.stall,

@@ -22,26 +22,54 @@ logger = logging.getLogger(__name__)
 _MOST_RENAME_REFUSALS = 2
 """Uploads whose renaming was refused, one after the other, before none is tried any more."""
 
+_SMALL = 64 * 1024
+"""Bytes that are sent in one go: most of such an upload is waiting for answers."""
+
 _LATER = (1, 4, 16)
 """A printer that hung is looked after so many times later."""
 
 
-class _Turn:
-    """The right to send; ``lock`` is held until `end`."""
+class _Locks:
+    """One upload at a time is ``opening`` its way to the printer, and one is ``sending``."""
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock, self._is_mine = lock, False
+    def __init__(self) -> None:
+        self.opening, self.sending = threading.Lock(), threading.Lock()
+
+
+class _Turn:
+    """The right of one upload to open its way, then to send. Only a small one leaves the first to others before it has
+    sent: they wait for a moment, with a connection on which the printer expects them."""
+
+    def __init__(self, locks: _Locks, *, is_small: bool) -> None:
+        self._locks, self._is_small = locks, is_small
+        self._mine: list[threading.Lock] = []
 
     def begin(self) -> None:
-        """Wait for it; raises `Interrupted`."""
-        interrupts.acquire(self._lock)
-        self._is_mine = True
+        """Wait for the right to open; raises `Interrupted`."""
+        self._take(self._locks.opening)
+        if not self._is_small:
+            self._take(self._locks.sending)
+
+    def send(self) -> None:
+        """Wait for the right to send, if it has not got it yet; raises `Interrupted`."""
+        if self._locks.sending not in self._mine:
+            self._take(self._locks.sending)
+        if self._is_small:
+            self._leave(self._locks.opening)
 
     def end(self) -> None:
         """Let the next one send."""
-        if self._is_mine:
-            self._is_mine = False
-            self._lock.release()
+        for lock in tuple(self._mine):
+            self._leave(lock)
+
+    def _take(self, lock: threading.Lock) -> None:
+        interrupts.acquire(lock)
+        self._mine.append(lock)
+
+    def _leave(self, lock: threading.Lock) -> None:
+        if lock in self._mine:
+            self._mine.remove(lock)
+            lock.release()
 
 
 class Storing:
@@ -53,7 +81,7 @@ class Storing:
     def __init__(self, access: Access, catalog: Catalog, leftovers: Leftovers, late: float) -> None:
         self._access, self._catalog, self._leftovers, self._late = access, catalog, leftovers, late
         self._janitor = access.janitor
-        self._upload_lock, self._count_lock, self._waiting = threading.Lock(), threading.Lock(), 0
+        self._locks, self._count_lock, self._waiting = _Locks(), threading.Lock(), 0
         self._sets_time: bool | None = None
         self._rename_refusals = 0
 
@@ -65,7 +93,7 @@ class Storing:
     @property
     def is_going_on(self) -> bool:
         """Whether a file is being sent, so that another one would have to wait."""
-        return self._upload_lock.locked()
+        return self._locks.opening.locked() or self._locks.sending.locked()
 
     @property
     def is_wanted(self) -> bool:
@@ -80,10 +108,11 @@ class Storing:
         Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
         `PrinterTimeout`, `Interrupted`, `CalledOff` and what opening a session raises.
         """
-        turn = _Turn(self._upload_lock)
-        with self._counted():
-            turn.begin()
+        is_small = 0 <= upload.size <= _SMALL and self._access.family.max_sessions > 1
+        turn = _Turn(self._locks, is_small=is_small)
         try:
+            with self._counted():
+                turn.begin()
             upload.check()
             upload.stay_within(self._access.family.longest_path)
             upload.leftovers = self._leftovers
@@ -146,11 +175,12 @@ class Storing:
     def _put(self, upload: Upload, session: FtpsSession, turn: _Turn, *, is_there: bool = False) -> None:
         """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed.
 
-        While a file is being renamed the next one can be sent, where there is another session for it.
+        While a file is being renamed the next one can be sent, where there is another session for it; and while a small
+        one is being sent, a small one after it can ask the printer to expect it.
         """
         if self.renames:
             if not is_there:
-                upload.send(session)
+                upload.send(session, turn.send)
             if session.family.max_sessions > 1:
                 turn.end()
             if upload.publish(session, self._try_set_time):
@@ -158,7 +188,7 @@ class Storing:
                 return
             self._rename_refusals += 1
             logger.warning("this printer does not rename: a file is lost when the upload that replaces it breaks off")
-        upload.send_in_place(session, self._try_set_time)
+        upload.send_in_place(session, self._try_set_time, turn.send)
 
     def _arrived(self, upload: Upload, lost: PrinterError) -> int | None:
         """The size of the part file, None without one; when that cannot be asked, what was ``lost`` counts."""

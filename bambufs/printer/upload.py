@@ -111,14 +111,16 @@ class Upload:
         """The renaming, once it was asked for: only then can a missing part file mean success."""
         return self._move
 
-    def send(self, session: FtpsSession) -> None:
-        """Store the part file and compare its size.
+    def send(self, session: FtpsSession, begin: Callable[[], None] = lambda: None) -> None:
+        """Store the part file and compare its size; ``begin`` is called before its first byte goes out.
 
         Raises `ConnectionDropped` when it differs, `FileNotFoundError` without the folder, `CardFull`, `CardRefused`.
         """
-        self._store(session, self.part, self._progress)
+        self._store(session, self.part, self._progress, begin)
 
-    def send_in_place(self, session: FtpsSession, set_time: SetTime) -> None:
+    def send_in_place(
+        self, session: FtpsSession, set_time: SetTime, begin: Callable[[], None] = lambda: None
+    ) -> None:
         """Store the file under its final name, compare its size and set its time; raises as `send` does."""
         self._decide()
 
@@ -126,16 +128,20 @@ class Upload:
             self.is_half_there = True
             self._on_progress(sent)
 
-        self._store(session, self._path, progress)
+        self._store(session, self._path, progress, begin)
         self.is_half_there = False
         if self.time_kept is None:
             self.time_kept = set_time(session, self._path, self.mtime)
 
-    def _store(self, session: FtpsSession, path: str, progress: Callable[[int], None]) -> None:
+    def _store(
+        self, session: FtpsSession, path: str, progress: Callable[[int], None], begin: Callable[[], None]
+    ) -> None:
         self._source.seek(0)
         self.has_begun = True
         try:
-            arrived, self.time_kept = session.store(path, self._source, progress, mtime=lambda: self.mtime)
+            arrived, self.time_kept = session.store(
+                path, self._source, progress, mtime=lambda: self.mtime, begin=begin
+            )
         except CardRefused as refusal:
             raise self._cannot_create(session, refusal) from refusal
         if arrived is None:

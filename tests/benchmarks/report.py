@@ -80,7 +80,7 @@ def show(results: Results, workloads: Sequence[Workload], peers: Sequence[str]) 
             console.print(f"{peer}, {name}: {reason}", markup=False)
 
 
-_CAPTION = "the second that rclone and bambufs-later wait before an upload is taken off; uploads were compared byte for byte"
+_CAPTION = "rclone and bambufs-later wait a second before an upload, which is taken off; every byte was compared"
 
 
 def _sizes(server: Server) -> str:

@@ -197,12 +197,19 @@ class MemorySession:
         return MemoryDownload(self._printer, self._printer.files[path][offset:])
 
     def store(
-        self, path: str, source: BinaryIO, on_progress: Callable[[int], None], *, mtime: Callable[[], int] | None = None
+        self,
+        path: str,
+        source: BinaryIO,
+        on_progress: Callable[[int], None],
+        *,
+        mtime: Callable[[], int] | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> Stored:
         """Take a file; its size and its time are asked for and set by verbs of their own."""
         self._printer.begin("STOR", path)
         if path.rpartition("/")[0] not in (*self._printer.folders, ""):
             raise _refused(path, "553 Could not create file.")
+        begin()
         content = source.read()
         on_progress(len(content))
         self._printer.files[path] = content

@@ -35,6 +35,7 @@ from tests.support.waiting import wait_until
 CALM = Timeouts(connect=5.0, greet=5.0, reply=5.0, stall=5.0, final_reply=5.0)
 EXACT = 1_234_567_890
 NEW, OLD = b"new content", b"old content"
+BIG = b"x" * 100_000
 
 BOTH = pytest.mark.parametrize("model", ["x1c", "p1s"])
 Start = Callable[..., tuple[Card, Printer]]
@@ -607,13 +608,38 @@ def test_uploads_go_one_at_a_time(start: Start, stack: ExitStack) -> None:
     card, printer = start()
     card.connect()
     with printer.hold("STOR", after_bytes=1) as gate:
-        first = later(lambda: store(card, NEW, "/a"), stack)
+        first = later(lambda: store(card, BIG, "/a"), stack)
         assert gate.reached.wait(5)
-        second = later(lambda: store(card, NEW, "/b"), stack)
+        second = later(lambda: store(card, BIG, "/b"), stack)
         card.list("/")
         assert (verbs(printer).count("STOR"), second.done()) == (1, False)
     first.result(10)
     second.result(10)
+
+
+@pytest.mark.parametrize("first_content", [NEW, BIG])
+def test_small_upload_waits_with_its_bytes_at_most_for_another_small_one(
+    start: Start, stack: ExitStack, first_content: bytes
+) -> None:
+    card, printer = start()
+    card.connect()
+    begun = 2 if first_content is NEW else 1
+    with printer.hold("STOR", after_bytes=1) as gate:
+        first = later(lambda: store(card, first_content, "/a"), stack)
+        assert gate.reached.wait(5)
+        second = later(lambda: store(card, OLD, "/b"), stack)
+        wait_until(lambda: len(parts(printer)) == begun, "the second one's part file, if there shall be one")
+        card.list("/")
+        assert sum(size > 0 for size in parts(printer)) <= 1
+        assert not second.done()
+    first.result(10)
+    second.result(10)
+    assert (on_card(printer, "a"), on_card(printer, "b")) == (first_content, OLD)
+
+
+def parts(printer: Printer) -> list[int]:
+    """The sizes of the part files on the card."""
+    return [file.stat().st_size for file in printer.card.rglob(".bambufs-*.part")]
 
 
 def test_next_upload_is_sent_while_the_one_before_is_renamed(start: Start, stack: ExitStack) -> None:
