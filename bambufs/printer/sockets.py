@@ -14,13 +14,16 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from .. import interrupts
 from .resolve import addresses
 
 Result = TypeVar("Result")
+
+_RECORD = 16 * 1024
+"""The most that TLS hands out at once."""
 
 
 def patiently(step: Callable[..., Result], seconds: float, *arguments: object) -> Result:
@@ -48,12 +51,29 @@ def check_time(deadline: float) -> None:
 def receive(connection: socket.socket, stall: float, size: int) -> bytes:
     """The next bytes, at most ``size``; empty at the end of the stream, also one without TLS's close_notify.
 
-    Raises `TimeoutError` when nothing came for ``stall`` seconds, `Interrupted` and what receiving raises.
+    All that has come in, not one TLS record of 16 KiB alone: what has to be done for each block is dear. Raises
+    `TimeoutError` when nothing came for ``stall`` seconds, `Interrupted` and what receiving raises.
     """
     try:
-        return patiently(connection.recv, stall, size)
+        first = patiently(connection.recv, stall, min(size, _RECORD))
     except ssl.SSLEOFError:
         return b""
+    if len(first) == size or not first:
+        return first
+    return b"".join([first, *_at_hand(connection, size - len(first))])
+
+
+def _at_hand(connection: socket.socket, size: int) -> Iterator[bytes]:
+    """What has come in already, at most ``size`` bytes. An error is left to whoever waits for what comes next."""
+    connection.settimeout(0)
+    try:
+        while size and (block := connection.recv(min(size, _RECORD))):
+            size -= len(block)
+            yield block
+    except OSError:
+        pass
+    finally:
+        connection.settimeout(interrupts.STEP)
 
 
 def receive_all(

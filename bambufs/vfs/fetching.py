@@ -23,7 +23,12 @@ from .spool import SpoolFile
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 64 * 1024
+BLOCK = 256 * 1024
+"""At most so much is taken from a transfer before it is looked at what is wanted; less when less has come in."""
+
+BEHIND = 512 * 1024
+"""The kernel asks for several pieces at once, in any order: one so far back is no jump."""
+
 SKIP = 256 * 1024
 """A gap that is read and kept rather than jumped over: cheaper than a new transfer's round trips."""
 
@@ -178,10 +183,10 @@ class RemoteFile:
 
     def _note_position_locked(self, offset: int, end: int) -> None:
         """Read ahead more and more while reads follow each other, and not at all after a jump."""
-        in_order = self._next_expected - BLOCK <= offset <= self._next_expected + SKIP
+        in_order = self._next_expected - BEHIND <= offset <= self._next_expected + SKIP
         self._ahead = min(self._ahead * 2, MOST_AHEAD) if in_order and offset else LEAST_AHEAD
-        self._next_expected = end
-        self._ahead_to = min(end + self._ahead, self.size) if in_order and self._reads_ahead else end
+        self._next_expected = max(end, self._next_expected) if in_order else end
+        self._ahead_to = min(self._next_expected + self._ahead, self.size) if in_order and self._reads_ahead else end
 
     def _await_locked(self, offset: int, end: int) -> None:
         want = (offset, end)
@@ -200,11 +205,14 @@ class RemoteFile:
 
     def _is_settled_locked(self, want: tuple[int, int]) -> bool:
         """Whether ``want`` is here; raises what ended the fetching when it will not come."""
-        if self._local.ranges.first_missing(*want) is None:
+        if self._is_here_locked(want):
             return True
         if self._error is not None:
             raise again(self._error)
         return False
+
+    def _is_here_locked(self, want: tuple[int, int]) -> bool:
+        return self._local.ranges.first_missing(*want) is None
 
     # --- the fetching thread ----------------------------------------------------------------------
 
@@ -262,7 +270,8 @@ class RemoteFile:
                 self._keep(block, position)
                 with self._condition:
                     self._local.ranges.add(position, position + len(block))
-                    self._condition.notify_all()
+                    if any(map(self._is_here_locked, self._wanted)):
+                        self._condition.notify_all()
                 position += len(block)
                 if time.monotonic() - noted > NOTE_EVERY:
                     self._on_progress(self)

@@ -156,3 +156,69 @@ def test_time_out_of_the_kernel_ends_the_patience() -> None:
     with pytest.raises(TimeoutError):
         sockets.patiently(receive, 60.0)
     assert len(calls) == 1
+
+
+# --- receiving content --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Our end and the printer's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(interrupts.STEP)
+        yield ours, theirs
+
+
+def test_all_that_has_come_in_is_received_at_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(bytes(100_000))
+    assert sockets.receive(ours, 5.0, 1 << 20) == bytes(100_000)
+
+
+def test_no_more_is_received_than_asked_for(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(bytes(range(250)) * 200)
+    assert sockets.receive(ours, 5.0, 20_000) == (bytes(range(250)) * 200)[:20_000]
+    assert sockets.receive(ours, 5.0, 1) == bytes([0])
+
+
+def test_receiving_waits_for_something_and_not_for_more(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(b"G28")
+    assert sockets.receive(ours, 60.0, 1 << 20) == b"G28"
+    assert ours.gettimeout() == interrupts.STEP
+    with pytest.raises(TimeoutError):
+        sockets.receive(ours, 0.1, 1 << 20)
+
+
+def test_end_of_the_stream_is_told_after_what_came_before(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(b"G28")
+    theirs.close()
+    assert [sockets.receive(ours, 5.0, 1 << 20) for _ in range(2)] == [b"G28", b""]
+
+
+def test_connection_that_breaks_does_not_take_along_what_came_before() -> None:
+    with Breaking([b"G28\n", reset(), reset()]) as connection:
+        assert sockets.receive(connection, 5.0, 1 << 20) == b"G28\n"
+        with pytest.raises(ConnectionResetError):
+            sockets.receive(connection, 5.0, 1 << 20)
+
+
+def reset() -> OSError:
+    return ConnectionResetError(errno.ECONNRESET, "reset")
+
+
+class Breaking(socket.socket):
+    """A connection that brings ``steps``, one after the other."""
+
+    def __init__(self, steps: list[bytes | OSError]) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        step = self.steps.pop(0)
+        if isinstance(step, OSError):
+            raise step
+        return step

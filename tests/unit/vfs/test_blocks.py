@@ -186,6 +186,19 @@ def test_read_at_the_end_fetches_the_end_only(file: RemoteFile, printer: Printer
     assert (printer.transfers, printer.sent) == ([("/x", len(CONTENT) - 4096)], 4096)
 
 
+def test_pieces_that_the_kernel_asks_for_in_any_order_are_one_transfer(file: RemoteFile, printer: Printer) -> None:
+    pieces = [0, 1, 3, 2, 4, 6, 7, 5, 9, 8]
+    read = {number: file.read(131072, number * 131072) for number in pieces}
+    assert b"".join(read[number] for number in range(10)) == CONTENT[: 10 * 131072]
+    assert printer.transfers == [("/x", 0)]
+
+
+def test_read_ahead_grows_also_when_pieces_come_out_of_order(file: RemoteFile, printer: Printer) -> None:
+    for number in (0, 1, 3, 2, 4, 6, 5, 7):
+        file.read(131072, number * 131072)
+    wait_until(lambda: printer.sent >= 3 * MEGABYTE, "a megabyte and more to be read ahead")
+
+
 def test_far_jump_is_a_new_transfer(file: RemoteFile, printer: Printer) -> None:
     file.read(4096, 0)
     file.read(4096, 5 * MEGABYTE)
