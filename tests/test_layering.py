@@ -45,6 +45,8 @@ DOORS = {
         "printer/replies.py",
         "printer/trust.py",
         "printer/link.py",
+        "printer/linkproblems.py",
+        "printer/linktls.py",
     },
     "paho": {"printer/link.py"},
     "fuse": {"mount/binding.py"},

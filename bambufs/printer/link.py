@@ -15,7 +15,6 @@ import dataclasses
 import logging
 import random
 import re
-import socket
 import ssl
 import threading
 import time
@@ -28,22 +27,20 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from bambufs.errors import (
-    CertificateRefused,
-    ConnectionDropped,
     InvalidName,
-    LoginRefused,
     PrinterBusy,
     PrinterError,
     PrinterTimeout,
     PrinterUnreachable,
     again,
 )
-from bambufs.printer import codes
+from bambufs.printer import codes, linkproblems
 from bambufs.printer.exchange import GET_VERSION, PUSHALL, Ack, encoded
 from bambufs.printer.job import PrintJob, command_payload
 from bambufs.printer.ledger import Ledger, LinkHealth
+from bambufs.printer.linktls import NamedContext
 from bambufs.printer.outcome import Phase, PrintOutcome, refusal
-from bambufs.printer.reports import MAX_BYTES, decode
+from bambufs.printer.reports import decode
 from bambufs.printer.state import PrinterState
 
 __all__ = ["PORT", "Ack", "LinkHealth", "LinkTimes", "PrinterLink"]
@@ -51,8 +48,6 @@ __all__ = ["PORT", "Ack", "LinkHealth", "LinkTimes", "PrinterLink"]
 logger = logging.getLogger(__name__)
 
 PORT = 8883
-_LONGEST_MESSAGE = MAX_BYTES + 1024
-"""A report with its topic."""
 USER = "bblp"
 
 
@@ -159,7 +154,7 @@ class PrinterLink:
         """How the connection is. Silence is a problem too: it is how a wrong serial shows."""
         health, now = self._ledger.health, self._clock()
         if health.is_connected and not health.reports and now - health.since > self._times.silence:
-            return dataclasses.replace(health, problem=PrinterTimeout(self._silence()))
+            return dataclasses.replace(health, problem=PrinterTimeout(linkproblems.silence(self.host, self._serial)))
         return health
 
     @property
@@ -283,11 +278,13 @@ class PrinterLink:
             self._client = client
             while not self._stopping.is_set() and client.loop(self._times.poll) == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._keep_house()
-            return self._ended()
+            if self._stopping.is_set():
+                return PrinterUnreachable("The connection was closed from here.")
+            return linkproblems.hung_up(self.host, self._serial, has_reported=self._ledger.health.reports > 0)
         except PrinterError as error:
             return error
         except (OSError, ValueError) as error:
-            return self._why(error)
+            return linkproblems.failed(error, self.host, self._port)
         finally:
             _say_goodbye(client)
 
@@ -295,7 +292,7 @@ class PrinterLink:
         name = f"bambufs-{uuid.uuid4().hex[:12]}"
         client = mqtt.Client(CallbackAPIVersion.VERSION2, name, clean_session=True, protocol=mqtt.MQTTv311)
         self._log_in(client)
-        client.tls_set_context(_NamedContext(self._make_context(), self._serial or self.host))  # type: ignore[arg-type]
+        client.tls_set_context(NamedContext(self._make_context(), self._serial or self.host))  # type: ignore[arg-type]
         client.connect_timeout = self._times.connect
         client.on_socket_open = self._opened
         client.on_connect = self._greeted
@@ -336,21 +333,18 @@ class PrinterLink:
     def _learned_serial(self, certificate: bytes) -> str:
         serial = self._read_serial(certificate) if self._read_serial else None
         if not serial:
-            raise InvalidName(
-                "The printer's serial number is not known, and its certificate does not tell it. Look it up on the "
-                "printer's screen (Settings, Device) and set it as serial in the configuration."
-            )
+            raise linkproblems.unknown_serial()
         logger.info("%s: the serial number %s was taken from the printer's certificate", self.host, serial)
         return _checked_serial(serial)
 
     def _greeted(self, client: mqtt.Client, _data: object, _flags: object, code: Any, _properties: object) -> None:
         if code.is_failure:
-            raise _login_problem(code.value, str(code))
+            raise linkproblems.login_refused(code.value, str(code))
         client.subscribe(f"device/{self._serial}/report", qos=0)
 
     def _subscribed(self, _client: mqtt.Client, _data: object, _mid: int, granted: list[Any], _props: object) -> None:
         if any(code.is_failure for code in granted):
-            raise PrinterBusy(f"The printer refuses to report to us. Is {self._serial} its serial number?")
+            raise linkproblems.report_refused(self._serial)
         self._pushall_owed = True
         self._ledger.up()
         self._publish(encoded(GET_VERSION))
@@ -359,80 +353,11 @@ class PrinterLink:
         self._failures = 0
         self._ledger.received(decode(bytes(message.payload)))
 
-    # -- sentences ---------------------------------------------------------------------------------
-
-    def _silence(self) -> str:
-        return (
-            f"The printer at {self.host} accepts the connection but reports nothing for the serial number "
-            f"{self._serial or '(unknown)'}. Compare it with the one on the printer's screen (Settings, Device)."
-        )
-
     def _untold(self) -> str:
         """Why the state is not known although the connection is up."""
         if not self._ledger.health.reports or self._last_pushall is None:
-            return self._silence()
-        wait = max(0.0, self._times.pushall_every - (self._clock() - self._last_pushall))
-        return (
-            "The connection to the printer was lost for a moment, and it has not told its whole state since. It is "
-            f"asked for that in {wait:.0f} s, since asking more often slows it down. Try again then."
-        )
-
-    def _ended(self) -> PrinterError:
-        """Why a connection ended that ended without an error."""
-        if self._stopping.is_set():
-            return PrinterUnreachable("The connection was closed from here.")
-        if self._ledger.health.reports:
-            return ConnectionDropped("The printer closed the connection; connecting again.")
-        return PrinterBusy(
-            f"The printer at {self.host} closes the connection at once. Its 4 or 5 MQTT connections may be taken by "
-            f"other programs (slicer, app, Home Assistant), or {self._serial or 'the serial number'} is not its own."
-        )
-
-    def _why(self, error: OSError | ValueError) -> PrinterError:
-        """An error of the network, as what the owner of the printer can do."""
-        where = f"{self.host} port {self._port}"
-        if isinstance(error, _TooLong):
-            return ConnectionDropped(f"The printer sends a message of {error} bytes, longer than any; connecting anew.")
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return CertificateRefused(f"The certificate of {self.host} is not trusted: {error.verify_message}.")
-        if isinstance(error, ConnectionRefusedError):
-            return PrinterUnreachable(f"{where} refuses connections. Is LAN mode switched on at the printer?")
-        if isinstance(error, TimeoutError):
-            return PrinterUnreachable(f"{where} does not answer. Is the printer switched on and in this network?")
-        if isinstance(error, socket.gaierror):
-            return PrinterUnreachable(f"The name {self.host} cannot be resolved; use the printer's IP address.")
-        if isinstance(error, ssl.SSLError | ConnectionResetError | BrokenPipeError):
-            return PrinterBusy(f"{where} breaks off the connection; its connections may be taken by other programs.")
-        return PrinterUnreachable(f"{where} cannot be reached: {error}.")
-
-
-class _TooLong(ValueError):
-    """The printer announces a message longer than any; the number of its bytes."""
-
-
-class _BoundedSocket(ssl.SSLSocket):
-    """A connection that takes no message beyond all measure: paho would gather up to 256 MB for one."""
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """As ever; paho asks here for all that is left of a message. Raises `_TooLong`."""
-        if buflen > _LONGEST_MESSAGE:
-            raise _TooLong(buflen)
-        return super().recv(buflen, flags)
-
-
-class _NamedContext:
-    """A TLS context that checks the printer by its serial: its certificate names no host (OpenBambuAPI tls.md)."""
-
-    def __init__(self, context: ssl.SSLContext, name: str) -> None:
-        context.sslsocket_class = _BoundedSocket
-        self._context = context
-        self._name = name
-        self.check_hostname = context.check_hostname
-
-    def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
-        # Shaking hands in here closes the socket when that fails; paho, which would do it later, leaves it open.
-        ours = {"server_hostname": self._name, "do_handshake_on_connect": True}
-        return self._context.wrap_socket(sock, **options | ours)
+            return linkproblems.silence(self.host, self._serial)
+        return linkproblems.half_told(max(0.0, self._times.pushall_every - (self._clock() - self._last_pushall)))
 
 
 def _checked_serial(serial: str) -> str:
@@ -440,18 +365,6 @@ def _checked_serial(serial: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", serial):
         raise InvalidName("A printer's serial number has letters and digits only; see its screen (Settings, Device).")
     return serial
-
-
-def _login_problem(code: int, text: str) -> PrinterError:
-    """MQTT's reason codes: 134 and 135 wrong name or password, 136 and 137 unavailable or busy."""
-    if code in (134, 135):
-        return LoginRefused(
-            "The printer refuses the access code. It is on the printer's screen (Settings, LAN Only), and changes "
-            "when it is refreshed or the LAN mode is switched."
-        )
-    if code in (136, 137):
-        return PrinterBusy("The printer takes no more MQTT connections at the moment; close another program's.")
-    return PrinterUnreachable(f"The printer refuses the MQTT connection ({text}).")
 
 
 def _say_goodbye(client: mqtt.Client) -> None:
