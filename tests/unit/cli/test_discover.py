@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bambufs.cli import main
-from bambufs.simulator.announcer import Announcer, announcement
+from tests.support.announcing import announced, udp_port
 
 SERIAL = "01P00A000000001"
 
@@ -24,22 +24,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def port() -> Iterator[int]:
+    with udp_port() as port:
+        yield port
 
 
 @pytest.fixture
 def printer(port: int) -> Iterator[None]:
-    datagram = announcement(model="p1s", serial=SERIAL, address="192.168.1.50", name="My printer")
-    announcer = Announcer(datagram, destination=("127.0.0.1", port), interval=0.02)
-    announcer.start()
-    yield
-    announcer.close()
+    with announced(port, SERIAL, name="My printer"):
+        yield
 
 
-def discover(port: int, *arguments: str, timeout: str = "0.2") -> int:
+def discover(port: int, *arguments: str, timeout: str = "0.5") -> int:
     return main(["discover", "--port", str(port), "--timeout", timeout, *arguments])
 
 

@@ -8,7 +8,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,8 +20,8 @@ import pytest
 
 from bambufs.cli import main, unit
 from bambufs.simulator import Printer
-from bambufs.simulator.announcer import Announcer, announcement
 from tests.support import careful
+from tests.support.announcing import announced, udp_port
 
 CODE = "47281593"
 SERIAL = "01P00A000000001"
@@ -50,19 +49,15 @@ def printer(tmp_path: Path) -> Iterator[Printer]:
 
 
 @pytest.fixture
-def udp() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def udp() -> Iterator[int]:
+    with udp_port() as port:
+        yield port
 
 
 @pytest.fixture
-def announced(printer: Printer, udp: int) -> Iterator[None]:
-    datagram = announcement(model="p1s", serial=SERIAL, address=printer.host, name="Garage")
-    announcer = Announcer(datagram, destination=("127.0.0.1", udp), interval=0.02)
-    announcer.start()
-    yield
-    announcer.close()
+def is_announced(printer: Printer, udp: int) -> Iterator[None]:
+    with announced(udp, SERIAL, address=printer.host):
+        yield
 
 
 @pytest.fixture
@@ -107,13 +102,13 @@ def test_options_are_enough(home: Path, printer: Printer, setup: Setup, code: Pa
     assert (home / "p").is_dir()
 
 
-@pytest.mark.usefixtures("announced")
+@pytest.mark.usefixtures("is_announced")
 def test_yes_takes_the_only_printer_and_what_is_suggested(home: Path, setup: Setup, code: Path) -> None:
     assert setup("--yes", "--access-code-file", code) == 0
     assert written(home)["p1s"]["mountpoint"] == "~/printer"
 
 
-def test_printer_can_be_named_by_its_serial(home: Path, announced: None, setup: Setup, code: Path) -> None:
+def test_printer_can_be_named_by_its_serial(home: Path, is_announced: None, setup: Setup, code: Path) -> None:
     assert setup("--printer", SERIAL, "--access-code-file", code) == 0
     assert written(home)["p1s"]["serial"] == SERIAL
 
@@ -278,7 +273,7 @@ def _take_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.usefixtures("announced")
+@pytest.mark.usefixtures("is_announced")
 def test_questions_lead_to_the_same(home: Path, printer: Printer, udp: int) -> None:
     terminal = Terminal(home, printer, udp)
     terminal.expect("1  Garage: P1S")
@@ -320,7 +315,7 @@ def test_address_is_asked_for_when_nobody_is_heard(home: Path, printer: Printer,
     assert not (home / ".config").exists()
 
 
-@pytest.mark.usefixtures("announced")
+@pytest.mark.usefixtures("is_announced")
 def test_ctrl_c_leaves_nothing(home: Path, printer: Printer, udp: int) -> None:
     terminal = Terminal(home, printer, udp)
     terminal.expect("Which one?")

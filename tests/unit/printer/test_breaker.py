@@ -11,59 +11,11 @@ import pytest
 from bambufs.errors import ConnectionDropped, LoginRefused, PrinterBusy, PrinterError, PrinterSilent, PrinterUnreachable
 from bambufs.printer.breaker import Breaker, Prober
 from bambufs.printer.pool import SessionPool
+from tests.support.clock import Clock
+from tests.support.sessions import Printer, Session
 from tests.support.waiting import wait_until
 
 AWAY = PrinterUnreachable("no printer answers")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Session:
-    """A session of a printer that may go away under it."""
-
-    sessions_allowed = 3
-
-    def __init__(self, printer: Printer) -> None:
-        self._printer, self.is_closed = printer, False
-
-    def has_hung_up(self) -> bool:
-        return False
-
-    def answers(self) -> bool:
-        if self._printer.error is not None:
-            raise self._printer.error
-        return True
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    quit = close
-
-
-class Printer:
-    """Opens sessions unless there is an error; counts how often it was tried, in which threads."""
-
-    def __init__(self) -> None:
-        self.error: PrinterError | None = None
-        self.threads: list[str] = []
-
-    @property
-    def tries(self) -> int:
-        return len(self.threads)
-
-    def open(self) -> Session:
-        self.threads.append(threading.current_thread().name)
-        if self.error is not None:
-            raise self.error
-        return Session(self)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from bambufs.errors import UsageError
 from bambufs.printer.discovery import listen, parse
-from bambufs.simulator.announcer import Announcer, announcement
+from bambufs.simulator.announcer import announcement
+from tests.support.announcing import announced, udp_port
 
 SERIAL = "01P00A000000001"
 
@@ -95,34 +96,29 @@ def test_anything_else_is_none(datagram: bytes) -> None:
 
 
 @pytest.fixture
-def port() -> int:
-    """A UDP port that is free just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def port() -> Iterator[int]:
+    with udp_port() as port:
+        yield port
 
 
 @pytest.fixture
-def announcer(port: int) -> Iterator[Announcer]:
-    datagram = announcement(model="p1s", serial=SERIAL, address="192.168.1.50", name="Garage")
-    announcer = Announcer(datagram, destination=("127.0.0.1", port), interval=0.02)
-    announcer.start()
-    yield announcer
-    announcer.close()
+def printer(port: int) -> Iterator[None]:
+    with announced(port, SERIAL):
+        yield
 
 
-@pytest.mark.usefixtures("announcer")
+@pytest.mark.usefixtures("printer")
 def test_simulated_printer_is_heard(port: int) -> None:
     found = next(listen(10, port=port))
     assert (found.serial, found.model_name) == (SERIAL, "P1S")
 
 
-@pytest.mark.usefixtures("announcer")
+@pytest.mark.usefixtures("printer")
 def test_each_printer_is_told_once(port: int) -> None:
-    assert [found.serial for found in listen(0.3, port=port)] == [SERIAL]
+    assert [found.serial for found in listen(20, settle=0.2, port=port)] == [SERIAL]
 
 
-@pytest.mark.usefixtures("announcer")
+@pytest.mark.usefixtures("printer")
 def test_others_are_waited_for_only_so_long(port: int) -> None:
     began = time.monotonic()
     assert len(list(listen(60, settle=0.1, port=port))) == 1

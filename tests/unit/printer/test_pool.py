@@ -27,61 +27,9 @@ from bambufs.errors import (
 )
 from bambufs.printer.breaker import Breaker
 from bambufs.printer.pool import SessionPool
+from tests.support.clock import Clock
+from tests.support.sessions import Printer, Session
 from tests.support.waiting import wait_until
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Session:
-    """A session that notes what becomes of it."""
-
-    def __init__(self, number: int, allowed: int) -> None:
-        self.number, self.sessions_allowed = number, allowed
-        self.is_closed = self.said_good_bye = self.is_dead = self.is_deaf = False
-        self.probes = 0
-
-    def __repr__(self) -> str:
-        return f"<Session {self.number}>"
-
-    def has_hung_up(self) -> bool:
-        return self.is_dead
-
-    def answers(self) -> bool:
-        self.probes += 1
-        return not self.is_deaf
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def quit(self) -> None:
-        self.said_good_bye = self.is_closed = True
-
-
-class Printer:
-    """Opens sessions; ``room`` is how many it puts up with, ``allowed`` how many it is known to."""
-
-    def __init__(self, allowed: int = 3) -> None:
-        self.allowed, self.room = allowed, 100
-        self.opened: list[Session] = []
-        self.error: PrinterError | None = None
-        self.tries = 0
-
-    def open(self) -> Session:
-        self.tries += 1
-        if self.error is not None:
-            raise self.error
-        if sum(not session.is_closed for session in self.opened) >= self.room:
-            raise PrinterBusy("all connections are taken")
-        self.opened.append(Session(len(self.opened) + 1, self.allowed))
-        return self.opened[-1]
 
 
 @pytest.fixture

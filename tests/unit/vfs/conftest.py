@@ -9,24 +9,15 @@ from pathlib import Path
 import pytest
 
 from bambufs.vfs.filesystem import FileSystem, Settings
+from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 
 Mount = Callable[..., FileSystem]
 
 
-class Clocks:
-    """Two clocks that stand still until they are moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_780_000_000.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clocks:
-    return Clocks()
+def clock() -> Clock:
+    return Clock(1_780_000_000.5)
 
 
 @pytest.fixture
@@ -35,7 +26,7 @@ def printer() -> MemoryPrinter:
 
 
 @pytest.fixture
-def mount(tmp_path: Path, clock: Clocks) -> Iterator[Mount]:
+def mount(tmp_path: Path, clock: Clock) -> Iterator[Mount]:
     """Makes a file system on a printer, with its cache in ``tmp_path / "cache"``; another call is a remount."""
     mounts = ExitStack()
 

@@ -8,9 +8,10 @@ import os
 import pytest
 
 from bambufs.vfs.budget import Budget, SpoolFull
+from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import read, write
-from tests.unit.vfs.conftest import Clocks, Mount
+from tests.unit.vfs.conftest import Mount
 
 LIMIT = 1000
 QUIET = 5.0
@@ -62,7 +63,7 @@ def test_files_that_are_stored_or_read_take_no_room(mount: Mount, printer: Memor
     assert len(printer.files) == 7
 
 
-def test_files_that_are_owed_take_room_until_they_are_sent(mount: Mount, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_files_that_are_owed_take_room_until_they_are_sent(mount: Mount, printer: MemoryPrinter, clock: Clock) -> None:
     fs = mount(printer, spool_size=LIMIT, write_back=QUIET)
     write(fs, "/cache/first.3mf", b"x" * LIMIT)
     with pytest.raises(OSError, match="spool_size"):

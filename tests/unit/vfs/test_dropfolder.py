@@ -11,6 +11,7 @@ import pytest
 from bambufs.errors import InvalidJob, PrinterBusy
 from bambufs.vfs.dropfolder import LINGER, DropFolder
 from tests.support import threemf
+from tests.support.clock import Clock
 from tests.unit.vfs.desk import Line, Shelf, desk_for
 
 VASE = threemf.make(title="something else")
@@ -28,16 +29,9 @@ def line() -> Line:
     return Line()
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
 from bambufs.vfs.spool import SpoolFile
 from bambufs.vfs.uploads import Uploads
+from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import content_of, exists, names, read, write
-from tests.unit.vfs.conftest import Clocks, Mount
+from tests.unit.vfs.conftest import Mount
 
 OLD = "/cache/old.3mf"
 NEW = "/cache/new.3mf"
@@ -441,7 +442,7 @@ def test_waiting_for_another_writer_can_be_interrupted(fs: FileSystem, printer: 
 # --- times ------------------------------------------------------------------------------------------
 
 
-def test_written_file_has_the_time_of_its_writing(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_written_file_has_the_time_of_its_writing(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     assert fs.getattr(NEW).mtime == int(clock.now)
     assert printer.times[NEW] == int(clock.now)

@@ -12,10 +12,11 @@ from bambufs.errors import InvalidName, LoginRefused, NameTooLong, PrinterTimeou
 from bambufs.printer.family import ESP32
 from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.overlay import Overlay
+from tests.support.clock import Clock
 from tests.support.memory import UPLOADED, MemoryPrinter
 from tests.support.programs import exists, names, read, write
 from tests.support.threads import Threads
-from tests.unit.vfs.conftest import Clocks, Mount
+from tests.unit.vfs.conftest import Mount
 
 OLD = "/cache/old.3mf"
 NEW = "/cache/new.3mf"
@@ -47,7 +48,7 @@ def test_folders_of_a_printer_with_one_connection_are_seen_ahead_unless_it_shall
     assert bool(scouts.named("bambufs-scout")) is looks_ahead
 
 
-def test_root_has_the_time_of_the_mount(fs: FileSystem, clock: Clocks) -> None:
+def test_root_has_the_time_of_the_mount(fs: FileSystem, clock: Clock) -> None:
     assert fs.getattr("/").mtime == int(clock.now)
 
 
@@ -88,7 +89,7 @@ def test_look_ups_after_a_listing_cost_nothing(fs: FileSystem, printer: MemoryPr
 
 
 def test_change_of_the_printers_is_shown_after_a_while(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
     fs.readdir("/cache")
     printer.files["/cache/timelapse.mp4"] = b"video"
@@ -104,7 +105,7 @@ def test_change_of_the_printers_is_shown_at_once_when_asked_for(fs: FileSystem, 
 
 
 def test_content_that_the_printer_changed_is_fetched_anew(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
     read(fs, OLD)
     printer.files[OLD], printer.times[OLD] = b"NEW CONTENT", UPLOADED + 86400
@@ -113,7 +114,7 @@ def test_content_that_the_printer_changed_is_fetched_anew(
 
 
 def test_old_listing_serves_while_the_printer_is_away(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
     fs.readdir("/cache")
     clock.now += 60.0

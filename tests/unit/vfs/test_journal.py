@@ -17,9 +17,10 @@ from bambufs.vfs import journal
 from bambufs.vfs.filesystem import FileSystem, Settings
 from bambufs.vfs.journal import Journal, Record
 from bambufs.vfs.lost import LostFound
+from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import exists, read, write
-from tests.unit.vfs.conftest import Clocks, Mount
+from tests.unit.vfs.conftest import Mount
 
 OLD = "/cache/old.3mf"
 NEW = "/cache/new.3mf"
@@ -267,7 +268,7 @@ def killed_at(fs: FileSystem, printer: MemoryPrinter, verb: str, path: str, cont
 
 
 @pytest.fixture
-def remount(tmp_path: Path, clock: Clocks) -> Iterator[Mount]:
+def remount(tmp_path: Path, clock: Clock) -> Iterator[Mount]:
     """Mounts again what was killed: of the first mount nothing is closed, before the end of the test."""
     with ExitStack() as cards:
 
@@ -384,7 +385,7 @@ def test_file_that_was_deleted_on_the_printer_is_stored_under_its_name(remount: 
 
 
 def test_owed_file_is_there_while_the_printer_is_away_and_sent_when_it_is_back(
-    remount: Mount, printer: MemoryPrinter, clock: Clocks
+    remount: Mount, printer: MemoryPrinter, clock: Clock
 ) -> None:
     killed_at(remount(printer), printer, "STOR", NEW, b"new content")
     again = remount(printer)

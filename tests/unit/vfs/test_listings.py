@@ -24,20 +24,11 @@ from bambufs.errors import (
 from bambufs.printer.entry import Entry
 from bambufs.vfs import listings
 from bambufs.vfs.listings import ListingCache
+from tests.support.clock import Clock
 from tests.support.threads import Threads
 from tests.support.waiting import wait_until
 
 A, B, C = (Entry(name, False, 7, 1_000_000_000) for name in "abc")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Printer:

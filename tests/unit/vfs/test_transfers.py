@@ -8,23 +8,14 @@ import pytest
 
 from bambufs.errors import ConnectionDropped
 from bambufs.vfs.transfers import Transfers
+from tests.support.clock import Clock
 
 IDLE = "No upload is running, and none has failed.\n"
 
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

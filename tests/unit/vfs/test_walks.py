@@ -9,16 +9,8 @@ from contextlib import contextmanager
 from bambufs.printer.entry import Entry
 from bambufs.vfs.listings import ListingCache
 from bambufs.vfs.walks import PACE, WINDOW, Walks
+from tests.support.clock import Clock
 from tests.support.waiting import wait_until
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Printer:

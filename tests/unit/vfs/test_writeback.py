@@ -17,10 +17,11 @@ from bambufs.vfs.filesystem import FileSystem, Settings
 from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
 from bambufs.vfs.writeback import Remaining
+from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import content_of, exists, names, read, write
 from tests.support.waiting import wait_until
-from tests.unit.vfs.conftest import Clocks, Mount
+from tests.unit.vfs.conftest import Mount
 
 OLD = "/cache/old.3mf"
 NEW = "/cache/new.3mf"
@@ -33,7 +34,7 @@ def fs(mount: Mount, printer: MemoryPrinter) -> FileSystem:
     return mount(printer, write_back=QUIET)
 
 
-def pay(fs: FileSystem, clock: Clocks, seconds: float = QUIET) -> None:
+def pay(fs: FileSystem, clock: Clock, seconds: float = QUIET) -> None:
     """Let time pass, and send what is due then."""
     clock.now += seconds
     while fs._files.write_back.step() == 0:
@@ -59,7 +60,7 @@ def test_close_does_not_wait_for_the_upload(fs: FileSystem, printer: MemoryPrint
     assert printer.count("STOR") == 0
 
 
-def test_file_is_sent_after_the_quiet_time(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_file_is_sent_after_the_quiet_time(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     pay(fs, clock, QUIET - 0.1)
     assert NEW not in printer.files
@@ -67,7 +68,7 @@ def test_file_is_sent_after_the_quiet_time(fs: FileSystem, printer: MemoryPrinte
     assert printer.files[NEW] == b"new content"
 
 
-def test_quiet_time_begins_anew_with_each_close(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_quiet_time_begins_anew_with_each_close(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"one")
     pay(fs, clock, 4.0)
     write(fs, NEW, b"two")
@@ -77,14 +78,14 @@ def test_quiet_time_begins_anew_with_each_close(fs: FileSystem, printer: MemoryP
     assert (printer.files[NEW], printer.count("STOR")) == (b"two", 1)
 
 
-def test_no_quiet_time_sends_as_soon_as_it_is_closed(mount: Mount, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_no_quiet_time_sends_as_soon_as_it_is_closed(mount: Mount, printer: MemoryPrinter, clock: Clock) -> None:
     fs = mount(printer, write_back=0.0)
     write(fs, NEW, b"new content")
     pay(fs, clock, 0.0)
     assert printer.files[NEW] == b"new content"
 
 
-def test_oldest_is_sent_first(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_oldest_is_sent_first(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     for name in ("c", "a", "b"):
         write(fs, f"/cache/{name}", b"x")
         clock.now += 0.1
@@ -93,7 +94,7 @@ def test_oldest_is_sent_first(fs: FileSystem, printer: MemoryPrinter, clock: Clo
     assert stored == ["/cache/c", "/cache/a", "/cache/b"]
 
 
-def test_file_is_not_sent_while_somebody_writes_to_it(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_file_is_not_sent_while_somebody_writes_to_it(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     number = fs.open(NEW, os.O_WRONLY)
     pay(fs, clock)
@@ -113,7 +114,7 @@ def test_fsync_sends_at_once(fs: FileSystem, printer: MemoryPrinter, tmp_path: P
     assert (printer.count("STOR"), noted(tmp_path)) == (1, 0)
 
 
-def test_failed_fsync_is_told_and_the_file_stays_owed(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_failed_fsync_is_told_and_the_file_stays_owed(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     number = fs.create(NEW, os.O_WRONLY)
     fs.write(number, b"new content", 0)
     printer.fail("STOR", PrinterUnreachable("away"))
@@ -156,7 +157,7 @@ def test_owed_replacement_is_what_is_read(fs: FileSystem) -> None:
     assert read(fs, OLD) == b"new content"
 
 
-def test_owed_empty_file_is_seen_and_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_owed_empty_file_is_seen_and_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     number = fs.create(NEW, os.O_WRONLY)
     fs.flush(number)
     fs.release(number)
@@ -170,7 +171,7 @@ def test_transfers_tell_what_is_owed(fs: FileSystem) -> None:
     assert fs.transfers() == f"waiting  {NEW}  11 bytes, to be sent in 5 s\n"
 
 
-def test_time_set_while_it_waits_is_the_time_it_gets(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_time_set_while_it_waits_is_the_time_it_gets(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     fs.utimens(NEW, 1_234_567_890)
     assert fs.getattr(NEW).mtime == 1_234_567_890
@@ -179,7 +180,7 @@ def test_time_set_while_it_waits_is_the_time_it_gets(fs: FileSystem, printer: Me
     assert fs.getattr(NEW).mtime == 1_234_567_890
 
 
-def test_file_is_read_from_here_after_it_was_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_file_is_read_from_here_after_it_was_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     pay(fs, clock)
     assert read(fs, NEW) == b"new content"
@@ -191,7 +192,7 @@ def test_file_is_read_from_here_after_it_was_sent(fs: FileSystem, printer: Memor
 
 
 def test_file_written_and_deleted_is_never_sent(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path
 ) -> None:
     write(fs, NEW, b"new content")
     fs.unlink(NEW)
@@ -200,7 +201,7 @@ def test_file_written_and_deleted_is_never_sent(
     assert os.listdir(tmp_path / "cache" / "spool") == []
 
 
-def test_temporary_name_renamed_into_place_is_sent_once(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_temporary_name_renamed_into_place_is_sent_once(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, "/cache/old.3mf.tmp", b"new content")
     fs.rename("/cache/old.3mf.tmp", OLD)
     assert printer.files[OLD] == b"old content"
@@ -209,7 +210,7 @@ def test_temporary_name_renamed_into_place_is_sent_once(fs: FileSystem, printer:
     assert (printer.files[OLD], printer.count("STOR"), len(printer.visible())) == (b"new content", 1, 2)
 
 
-def test_owed_file_replaced_by_another_is_never_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_owed_file_replaced_by_another_is_never_sent(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, OLD, b"first")
     write(fs, "/cache/tmp", b"second")
     fs.rename("/cache/tmp", OLD)
@@ -219,7 +220,7 @@ def test_owed_file_replaced_by_another_is_never_sent(fs: FileSystem, printer: Me
 
 
 def test_dot_name_that_becomes_visible_is_sent_later(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path
 ) -> None:
     write(fs, "/cache/.new.3mf.aBcDeF", b"new content")
     fs.utimens("/cache/.new.3mf.aBcDeF", 1_234_567_890)
@@ -232,7 +233,7 @@ def test_dot_name_that_becomes_visible_is_sent_later(
     assert noted(tmp_path) == 0
 
 
-def test_dot_name_over_an_owed_file_is_sent_in_its_place(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_dot_name_over_an_owed_file_is_sent_in_its_place(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, OLD, b"first")
     write(fs, "/cache/.tmp", b"second")
     fs.rename("/cache/.tmp", OLD)
@@ -241,7 +242,7 @@ def test_dot_name_over_an_owed_file_is_sent_in_its_place(fs: FileSystem, printer
     assert (printer.files[OLD], printer.count("STOR"), len(printer.visible())) == (b"second", 1, 2)
 
 
-def test_renamed_folder_takes_what_it_owes_along(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_renamed_folder_takes_what_it_owes_along(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     fs.mkdir("/model/parts")
     write(fs, "/model/parts/a.stl", b"a")
     fs.rename("/model/parts", "/model/pieces")
@@ -261,7 +262,7 @@ def test_folder_with_an_owed_file_is_not_empty(fs: FileSystem) -> None:
 # --- writing again ---------------------------------------------------------------------------------
 
 
-def test_writer_does_not_wait_for_a_running_upload(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_writer_does_not_wait_for_a_running_upload(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"x" * 1000)
     clock.now += QUIET
     with printer.gate("STOR") as gate:
@@ -280,7 +281,7 @@ def test_writer_does_not_wait_for_a_running_upload(fs: FileSystem, printer: Memo
 
 @pytest.mark.parametrize(("family", "at_once"), [(VSFTPD, 2), (ESP32, 1)])
 def test_next_file_is_begun_while_one_is_under_way(
-    mount: Mount, clock: Clocks, family: Family, at_once: int
+    mount: Mount, clock: Clock, family: Family, at_once: int
 ) -> None:
     printer = MemoryPrinter(family=family)
     fs = mount(printer, write_back=QUIET)
@@ -301,7 +302,7 @@ def test_next_file_is_begun_while_one_is_under_way(
     assert sorted(printer.visible()) == ["/cache/0", "/cache/1", "/cache/2"]
 
 
-def test_appending_to_an_owed_file_keeps_what_it_has(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_appending_to_an_owed_file_keeps_what_it_has(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"one ")
     number = fs.open(NEW, os.O_WRONLY)
     fs.write(number, b"two", 4)
@@ -312,7 +313,7 @@ def test_appending_to_an_owed_file_keeps_what_it_has(fs: FileSystem, printer: Me
     assert printer.files[NEW] == b"one two"
 
 
-def test_killed_writer_leaves_the_version_before(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_killed_writer_leaves_the_version_before(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"whole")
     number = fs.open(NEW, os.O_WRONLY | os.O_TRUNC)
     fs.write(number, b"ha", 0)
@@ -325,7 +326,7 @@ def test_killed_writer_leaves_the_version_before(fs: FileSystem, printer: Memory
 
 
 def test_write_that_failed_leaves_the_version_before(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, monkeypatch: pytest.MonkeyPatch
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(fs, NEW, b"whole")
     number = fs.open(NEW, os.O_WRONLY)
@@ -358,7 +359,7 @@ def test_without_room_for_a_note_the_close_waits_after_all(
 
 @pytest.mark.parametrize("error", [PrinterUnreachable("away"), LoginRefused("wrong code")], ids=repr)
 def test_printer_that_lets_nobody_in_is_waited_for(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, error: OSError, tmp_path: Path
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, error: OSError, tmp_path: Path
 ) -> None:
     write(fs, NEW, b"new content")
     printer.fail("STOR", error, times=200)
@@ -371,7 +372,7 @@ def test_printer_that_lets_nobody_in_is_waited_for(
     assert (lost(tmp_path), noted(tmp_path)) == ([], 0)
 
 
-def test_printer_that_is_back_is_noticed_soon(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_printer_that_is_back_is_noticed_soon(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     printer.fail("STOR", PrinterUnreachable("away"), times=200)
     for _ in range(100):
@@ -381,7 +382,7 @@ def test_printer_that_is_back_is_noticed_soon(fs: FileSystem, printer: MemoryPri
     assert printer.files[NEW] == b"new content"
 
 
-def test_failure_of_one_file_does_not_hold_up_the_others(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_failure_of_one_file_does_not_hold_up_the_others(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"one")
     write(fs, "/cache/second", b"two")
     printer.fail("STOR", CardFull("full"))
@@ -393,7 +394,7 @@ def test_failure_of_one_file_does_not_hold_up_the_others(fs: FileSystem, printer
 
 @pytest.mark.parametrize("error", [InvalidName("not this name"), FileNotFoundError(errno.ENOENT, "gone")], ids=repr)
 def test_hopeless_upload_is_put_aside_at_once(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path, error: OSError
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path, error: OSError
 ) -> None:
     write(fs, NEW, b"new content")
     printer.fail("STOR", error)
@@ -404,7 +405,7 @@ def test_hopeless_upload_is_put_aside_at_once(
 
 
 def test_failure_that_goes_on_is_given_up(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path
 ) -> None:
     write(fs, NEW, b"new content")
     printer.fail("STOR", CardFull("the card is full"), times=1000)
@@ -415,7 +416,7 @@ def test_failure_that_goes_on_is_given_up(
 
 
 @pytest.fixture
-def failed(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> FileSystem:
+def failed(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> FileSystem:
     """A mount on which a version of the old file could not be stored."""
     write(fs, OLD, b"new content")
     printer.fail("RENAME", InvalidName("the printer cannot store this"))
@@ -430,7 +431,7 @@ def test_failure_is_told_once_by_the_next_open(failed: FileSystem) -> None:
 
 
 def test_failure_is_told_once_by_the_close_of_who_has_it_open(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
     write(fs, OLD, b"new content")
     number = fs.open(OLD, os.O_RDONLY)
@@ -445,7 +446,7 @@ def test_failure_is_told_once_by_the_close_of_who_has_it_open(
 
 
 def test_what_is_in_lost_and_found_is_not_written_to(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks, tmp_path: Path
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path
 ) -> None:
     write(fs, OLD, b"new content")
     number = fs.open(OLD, os.O_RDONLY)
@@ -463,7 +464,7 @@ def test_what_is_in_lost_and_found_is_not_written_to(
     assert printer.files[OLD] == b"NEW content"
 
 
-def test_lost_connection_is_tried_again(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_lost_connection_is_tried_again(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, NEW, b"new content")
     printer.fail("STOR", ConnectionDropped("lost"), times=2)
     pay(fs, clock)
@@ -471,7 +472,7 @@ def test_lost_connection_is_tried_again(fs: FileSystem, printer: MemoryPrinter, 
     assert printer.files[NEW] == b"new content"
 
 
-def test_change_on_the_printer_meanwhile_keeps_both(fs: FileSystem, printer: MemoryPrinter, clock: Clocks) -> None:
+def test_change_on_the_printer_meanwhile_keeps_both(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
     write(fs, OLD, b"mine")
     printer.files[OLD] = b"somebody else's"
     pay(fs, clock, 10.0)
@@ -481,7 +482,7 @@ def test_change_on_the_printer_meanwhile_keeps_both(fs: FileSystem, printer: Mem
 
 
 def test_own_version_that_arrived_unnoticed_is_no_conflict(
-    fs: FileSystem, printer: MemoryPrinter, clock: Clocks
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
     write(fs, OLD, b"one")
     printer.files[OLD] = b"one"  # stored, and the connection lost before that was heard of
@@ -525,7 +526,7 @@ def _owing(fs: FileSystem) -> Node:
 
 
 @pytest.fixture
-def leaving(tmp_path: Path, clock: Clocks) -> Iterator[Mount]:
+def leaving(tmp_path: Path, clock: Clock) -> Iterator[Mount]:
     """Makes a mount that waits a little at its end."""
     with ExitStack() as cards:
 
