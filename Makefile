@@ -53,6 +53,7 @@ bench: $(VENV)/.test device
 	@$(BIN)/python -m tests.benchmarks --json $(OUT) $(ARGS)
 	@$(BIN)/python -m tests.benchmarks.throughput
 	@$(BIN)/python -m tests.benchmarks.layer --json $(OUT:.json=-layer.json)
+	@$(BIN)/python -m tests.benchmarks.idle --json $(OUT:.json=-idle.json)
 
 deb: $(VENV)/.test
 	@PYTHON=$(BIN)/python .ci/deb dist

@@ -38,19 +38,23 @@ def decode(payload: bytes) -> Tree:
 
 def pruned(value: object, depth: int = 0) -> object:
     """``value`` without what is nested, long or large beyond any report; JSON types only."""
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, (int, float)):
+        return value
     if isinstance(value, dict) and depth < MAX_DEPTH:
         some = list(value.items())[:_MAX_KEYS]
         return {_plain(key): pruned(item, depth + 1) for key, item in some if isinstance(key, str)}
     if isinstance(value, list) and depth < MAX_DEPTH:
         return [pruned(item, depth + 1) for item in value[:_MAX_ITEMS]]
-    if isinstance(value, str):
-        return _plain(value)
-    return value if isinstance(value, bool | int | float) else None
+    return None
 
 
 def _plain(value: str) -> str:
     """A string that can be written anywhere: not too long, without line breaks and what steers a terminal, and without
     the halves of letters that JSON can spell."""
+    if len(value) <= _MAX_TEXT and value.isascii() and value.isprintable():  # as nearly all are
+        return value
     return value[:_MAX_TEXT].encode("utf-8", "replace").decode().translate(_CONTROLS)
 
 
@@ -70,13 +74,15 @@ def is_sane(report: Tree) -> bool:
     while waiting and seen <= _MAX_VALUES and letters <= MAX_BYTES:
         value = waiting.pop()
         seen += 1
-        if isinstance(value, Mapping):
-            waiting.extend(value.values())
-            letters += sum(map(len, value))
+        if isinstance(value, str):
+            letters += len(value)
+        elif isinstance(value, (int, float)):
+            continue
         elif isinstance(value, list):
             waiting.extend(value)
-        elif isinstance(value, str):
-            letters += len(value)
+        elif isinstance(value, Mapping):
+            waiting.extend(value.values())
+            letters += sum(map(len, value))
     return seen <= _MAX_VALUES and letters <= MAX_BYTES
 
 
