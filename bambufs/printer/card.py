@@ -28,7 +28,8 @@ class Card:
     """The printer's card.
 
     ``clock`` gives seconds since the epoch, for reading listings; ``leftovers`` remembers part files over a crash.
-    ``late`` is after how many seconds a printer that hung may have done what it still had to do.
+    ``late`` is after how many seconds a printer that hung may have done what it still had to do; ``overlaps`` whether
+    an upload may begin while the one before it is being finished.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class Card:
         leftovers: Leftovers | None = None,
         clock: Callable[[], float] = time.time,
         late: float = 30.0,
+        overlaps: bool = True,
     ) -> None:
         self._pool, self._leftovers = pool, leftovers or Leftovers(None)
         self._access = Access(pool)
         self._catalog = Catalog(self._access, clock)
-        self._storing = Storing(self._access, self._catalog, self._leftovers, late)
+        self._storing = Storing(self._access, self._catalog, self._leftovers, late, overlaps=overlaps)
         self._has_rest = True
         self.list, self.list_exactly = self._catalog.list, self._catalog.list_exactly
         self.modified, self.size = self._catalog.modified, self._catalog.size
@@ -68,6 +70,11 @@ class Card:
     def renames(self) -> bool:
         """Whether a file can come into being under another name first, as far as is known."""
         return self._storing.renames
+
+    @property
+    def stores_at_once(self) -> int:
+        """How many uploads may be under way together."""
+        return 2 if self._storing.may_overlap else 1
 
     @property
     def is_storing(self) -> bool:

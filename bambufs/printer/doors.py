@@ -62,7 +62,8 @@ def open_card(
     printer, times = target(config, check or certificate_check(config)), timeouts or Timeouts()
     pool = SessionPool(lambda: FtpsSession.open(printer, times), limit=config.max_sessions, probe_every=times.probe)
     pool.breaker.watcher = health.note
-    return Card(pool, leftovers=Leftovers(config.printer_dir / "parts"), late=2 * times.reply)
+    leftovers = Leftovers(config.printer_dir / "parts")
+    return Card(pool, leftovers=leftovers, late=2 * times.reply, overlaps=not config.careful)
 
 
 def open_link(config: Config, check: CheckCertificate | None = None) -> PrinterLink:

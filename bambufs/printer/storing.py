@@ -75,10 +75,14 @@ class _Turn:
 class Storing:
     """Stores files, and sends them one at a time. ``leftovers`` remember part files over a crash.
 
-    ``late`` is after how many seconds a printer that hung may have done what it still had to do.
+    ``late`` is after how many seconds a printer that hung may have done what it still had to do; with ``overlaps`` an
+    upload begins while the one before it is being finished, where there is another session for it.
     """
 
-    def __init__(self, access: Access, catalog: Catalog, leftovers: Leftovers, late: float) -> None:
+    def __init__(
+        self, access: Access, catalog: Catalog, leftovers: Leftovers, late: float, *, overlaps: bool = True
+    ) -> None:
+        self._overlaps = overlaps
         self._access, self._catalog, self._leftovers, self._late = access, catalog, leftovers, late
         self._janitor = access.janitor
         self._locks, self._count_lock, self._waiting = _Locks(), threading.Lock(), 0
@@ -89,6 +93,11 @@ class Storing:
     def renames(self) -> bool:
         """Whether a file can come into being under another name first, as far as is known."""
         return self._rename_refusals < _MOST_RENAME_REFUSALS
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether two uploads may be under way together, of which one sends."""
+        return self._overlaps and self._access.family.max_sessions > 1
 
     @property
     def is_going_on(self) -> bool:
@@ -108,7 +117,7 @@ class Storing:
         Raises `CardFull`, `CardRefused`, `InvalidName`, `FileNotFoundError` (no such folder), `ConnectionDropped`,
         `PrinterTimeout`, `Interrupted`, `CalledOff` and what opening a session raises.
         """
-        is_small = 0 <= upload.size <= _SMALL and self._access.family.max_sessions > 1
+        is_small = 0 <= upload.size <= _SMALL and self.may_overlap
         turn = _Turn(self._locks, is_small=is_small)
         try:
             with self._counted():
@@ -181,7 +190,7 @@ class Storing:
         if self.renames:
             if not is_there:
                 upload.send(session, turn.send)
-            if session.family.max_sessions > 1:
+            if self.may_overlap:
                 turn.end()
             if upload.publish(session, self._try_set_time):
                 self._rename_refusals = 0

@@ -61,7 +61,7 @@ class OpenFiles:
         self._create_lock = threading.Lock()
         self.in_background = write_back is not None
         self._write_back = self.write_back = WriteBack(
-            self, quiet=write_back or 0.0, at_once=lambda: min(2, card.family.max_sessions), clock=monotonic
+            self, quiet=write_back or 0.0, at_once=lambda: card.stores_at_once, clock=monotonic
         )
 
     # --- opening ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ def program(module: str = "bambufs") -> list[str]:
 def become() -> None:
     """Make the driver careful in this process, where nobody says otherwise."""
     from bambufs.config import Config, settings
+    from bambufs.printer.card import Card
     from bambufs.printer.session import Manners
     from bambufs.vfs.filesystem import Settings
 
@@ -30,6 +31,7 @@ def become() -> None:
     _set_default(Manners, "pipelines", False)
     _set_default(Settings, "looks_ahead", False)
     settings._BUILT_IN["careful"] = True
+    (Card.__init__.__kwdefaults__ or {})["overlaps"] = False
 
 
 def _set_default(kind: type, name: str, value: object) -> None:

@@ -51,13 +51,15 @@ def stack() -> Iterator[ExitStack]:
 def start(tmp_path: Path, stack: ExitStack) -> Start:
     """Starts a printer and a `Card` that is connected to it."""
 
-    def make(model: str = "x1c", *, manners: Manners | None = None, **quirks: object) -> tuple[Card, Printer]:
+    def make(
+        model: str = "x1c", *, manners: Manners | None = None, overlaps: bool = True, **quirks: object
+    ) -> tuple[Card, Printer]:
         folder = tmp_path / "card"
         (folder / "cache").mkdir(parents=True)
         printer = stack.enter_context(Printer(model=model, card=folder, mqtt=False, quirks=quirks))  # type: ignore[arg-type]
         target = Target(printer.host, printer.ftps_port, printer.access_code, make_context())
         target = replace(target, manners=manners or Manners())
-        card = Card(SessionPool(lambda: FtpsSession.open(target, CALM)))
+        card = Card(SessionPool(lambda: FtpsSession.open(target, CALM)), overlaps=overlaps)
         stack.callback(card.close)
         return card, printer
 
@@ -640,6 +642,22 @@ def test_small_upload_waits_with_its_bytes_at_most_for_another_small_one(
 def parts(printer: Printer) -> list[int]:
     """The sizes of the part files on the card."""
     return [file.stat().st_size for file in printer.card.rglob(".bambufs-*.part")]
+
+
+def test_next_upload_waits_for_the_end_of_the_one_before_unless_they_may_overlap(
+    start: Start, stack: ExitStack
+) -> None:
+    card, printer = start(overlaps=False)
+    card.connect()
+    with printer.hold("RNTO", before="reply") as gate:
+        first = later(lambda: store(card, NEW, "/a"), stack)
+        assert gate.reached.wait(5)
+        second = later(lambda: store(card, OLD, "/b"), stack)
+        wait_until(lambda: card._storing.is_wanted, "the second to wait")
+        assert verbs(printer).count("STOR") == 1
+    first.result(10)
+    second.result(10)
+    assert (on_card(printer, "a"), on_card(printer, "b")) == (NEW, OLD)
 
 
 def test_next_upload_is_sent_while_the_one_before_is_renamed(start: Start, stack: ExitStack) -> None:

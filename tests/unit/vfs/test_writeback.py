@@ -279,6 +279,7 @@ def test_writer_does_not_wait_for_a_running_upload(fs: FileSystem, printer: Memo
     assert printer.files[NEW] == b"second"
 
 
+@pytest.mark.about_optimisations
 @pytest.mark.parametrize(("family", "at_once"), [(VSFTPD, 2), (ESP32, 1)])
 def test_next_file_is_begun_while_one_is_under_way(
     mount: Mount, clock: Clock, family: Family, at_once: int
