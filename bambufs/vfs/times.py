@@ -31,7 +31,8 @@ create table if not exists times (
 ) without rowid
 """
 _OF_FOLDER = "select name, size, mtime, listed, resolution, own from times where folder = ?"
-_BELOW = "folder = ? or substr(folder, 1, ?) = ?"
+_BELOW = "folder >= ? and folder < ?"
+"""Of everything deeper than in a folder itself: its names, as the index has them, lie between ``path/`` and ``path0``."""
 
 _MOST_CHANGES = 10_000
 """How many own changes are remembered while no listing has shown them."""
@@ -98,11 +99,12 @@ class TimeStore:
 
     def forget(self, path: str) -> None:
         """Forget ``path`` and everything below it."""
-        below = os.fsencode(path)
+        folder = os.fsencode(path)
         with self._using() as database:
             self._changed_at.pop(_key(path), None)
             database.execute("delete from times where folder = ? and name = ?", _key(path))
-            database.execute(f"delete from times where {_BELOW}", (below, len(below) + 1, below + b"/"))
+            database.execute("delete from times where folder = ?", (folder,))
+            database.execute(f"delete from times where {_BELOW}", _below(folder))
             database.commit()
 
     def renamed(self, old: str, new: str) -> None:
@@ -114,9 +116,10 @@ class TimeStore:
             database.execute(
                 "update times set folder = ?, name = ? where folder = ? and name = ?", (*_key(new), *_key(old))
             )
+            database.execute("update times set folder = ? where folder = ?", (after, before))
             database.execute(
                 f"update times set folder = cast(? || substr(folder, ?) as blob) where {_BELOW}",
-                (after, len(before) + 1, before, len(before) + 1, before + b"/"),
+                (after, len(before) + 1, *_below(before)),
             )
             database.commit()
 
@@ -249,6 +252,10 @@ def _is_settled(known: _Known | None, entry: Entry, now: float) -> bool:
     if known is None or not known.fits(entry):
         return False
     return bool(known.own) or abs(now - entry.mtime) > _RECENT
+
+
+def _below(folder: bytes) -> tuple[bytes, bytes]:
+    return folder + b"/", folder + b"0"
 
 
 def _key(path: str) -> tuple[bytes, bytes]:
