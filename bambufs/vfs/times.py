@@ -32,7 +32,7 @@ create table if not exists times (
 """
 _OF_FOLDER = "select name, size, mtime, listed, resolution, own from times where folder = ?"
 _BELOW = "folder >= ? and folder < ?"
-"""Of everything deeper than in a folder itself: its names, as the index has them, lie between ``path/`` and ``path0``."""
+"""Of everything deeper than in a folder itself: in the order of the index it lies between ``path/`` and ``path0``."""
 
 _MOST_CHANGES = 10_000
 """How many own changes are remembered while no listing has shown them."""

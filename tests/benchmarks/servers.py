@@ -18,12 +18,13 @@ from tests.support.vsftpd import vsftpd_printer
 
 @dataclass(frozen=True)
 class Scale:
-    """How much work fits the server: sizes in bytes, numbers of files."""
+    """How much work fits the server: sizes in bytes, numbers of files and of reads."""
 
     big: int = 24 << 20
     listed: int = 300
     small: int = 50
     copied: int = 500
+    reads: int = 32
     film_seconds: int = 20
 
 
@@ -96,7 +97,7 @@ def _simulated_p1s(link: Link) -> Iterator[Site]:
 
 
 _FAR = Scale(big=8 << 20, copied=100)
-_SLOW = Scale(big=512 << 10, listed=60, small=10, copied=20, film_seconds=2)
+_SLOW = Scale(big=512 << 10, listed=60, small=10, copied=20, reads=4, film_seconds=2)
 
 SERVERS = {
     server.name: server

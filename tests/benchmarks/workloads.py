@@ -18,7 +18,6 @@ from tests.support.waiting import wait_until
 SMALL, TINY = 10_000, 2_000
 PICTURE = 30_000
 _FOLDERS = 10
-_READS = 32
 _LINE = 70  # bytes of a line in a listing
 _UPLOADED = ("small", "copied")
 
@@ -177,7 +176,7 @@ def _read_start(ground: Ground) -> None:
 def _read_anywhere(ground: Ground) -> None:
     places = random.Random(5)
     with open(ground.mount / "bench/random.bin", "rb", buffering=0) as file:
-        for _ in range(_READS):
+        for _ in range(ground.scale.reads):
             offset = places.randrange(ground.scale.big - 4096)
             got = os.pread(file.fileno(), 4096, offset)
             with open(ground.card / "bench/random.bin", "rb") as original:
@@ -228,7 +227,7 @@ WORKLOADS = (
     Workload("stat", "stat of all, warm", _stat_all, after="ls"),
     Workload("first", "first 4 KiB of a big file", _read_start, lambda scale: 4096),
     Workload("first-again", "first 4 KiB again", _read_start, after="first"),
-    Workload("random", f"{_READS} random reads of 4 KiB", _read_anywhere, lambda scale: _READS * 4096),
+    Workload("random", "random reads of 4 KiB", _read_anywhere, lambda scale: scale.reads * 4096),
     Workload("thumbnail", "thumbnail in a 3MF", _read_thumbnail, lambda scale: PICTURE),
     Workload("thumbnail-again", "thumbnail again", _read_thumbnail, after="thumbnail"),
     Workload("film", "film: probe, and seek to its middle", _look_into_film, lambda scale: 128 << 10),
