@@ -85,7 +85,8 @@ _CAPTION = "rclone and bambufs-later wait a second before an upload, which is ta
 
 def _sizes(server: Server) -> str:
     scale = server.scale
-    return f"{scale.big / (1 << 20):g} MiB; {scale.listed} listed, {scale.small} small, {scale.copied} tiny files, {scale.reads} reads"
+    files = f"{scale.listed} listed, {scale.small} small, {scale.copied} tiny files"
+    return f"{scale.big / (1 << 20):g} MiB; {files}; {scale.reads} reads"
 
 
 def _row(results: Results, peers: Sequence[str], workload: Workload) -> list[str]:
