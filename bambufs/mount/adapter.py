@@ -94,6 +94,7 @@ class Adapter:
         self._fs, self._owner, self._on_mounted = root, owner, on_mounted
         self._interrupted: Callable[[], bool] = lambda: False
         self._caller: Callable[[], int] = lambda: 0
+        self._forget: Callable[[str], object]
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
         self._folders: dict[int, _Folder] = {}
@@ -102,9 +103,17 @@ class Adapter:
         """Handles that may be written to."""
         self.was_mounted = False
 
-    def attach(self, signals: tuple[Callable[[], bool], Callable[[], int]]) -> None:
-        """Take over from the library how to ask about the present request: interrupted? from which process?"""
-        interrupted, self._caller = signals
+    def attach(
+        self,
+        interrupted: Callable[[], bool],
+        caller: Callable[[], int],
+        forget: Callable[[str], object] = lambda path: None,
+    ) -> None:
+        """Take over from the library how to ask about the present request: interrupted? from which process?
+
+        ``forget`` returns when the kernel no longer holds what it knows of a path.
+        """
+        self._caller, self._forget = caller, forget
         self._interrupted = lambda: interrupted() and is_told_to_stop(self._caller())
 
     def mounted(self) -> None:
@@ -239,9 +248,10 @@ class Adapter:
     @_verb
     def flush(self, path: str | None, fh: int) -> int:
         """close(2) of one descriptor: the last moment at which an error reaches the program."""
-        if fh in self._writers and was_killed(self._caller()):
-            self._fs.cut_off(fh)
+        path = self._fs.cut_off(fh) if fh in self._writers and was_killed(self._caller()) else None
         self._fs.flush(fh)
+        if path is not None:
+            self._forget(path)
         return 0
 
     @_verb

@@ -15,16 +15,16 @@ from __future__ import annotations
 import codecs
 import ctypes
 import ctypes.util
-import logging
+import functools
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..errors import UsageError
 from .adapter import Adapter
 from .calls import Calls2, Calls3
-
-logger = logging.getLogger(__name__)
+from .settings import SHORTLY_HELD
 
 EXIT_NO_FUSE = 6
 
@@ -32,6 +32,8 @@ _CODEC = "bambufs-names"
 _MAX_BACKGROUND = 128
 """Reads ahead that the kernel may have open at once. With its 12, a dozen files that wait for a connection keep the
 reader that has one from going on: 64 readers took 58 s for what takes 1."""
+_TICKS = 0.03
+"""Seconds by which the kernel's clock for what it holds may be late: two ticks of the slowest."""
 
 _VERBS = (
     *("access", "chmod", "chown", "create", "destroy", "flush", "fsync", "fsyncdir", "getattr", "link", "mkdir"),
@@ -104,10 +106,11 @@ class _Fuse2:
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
-        adapter.attach(_signals(self._fuse))
+        adapter.attach(*_signals(self._fuse), lambda path: time.sleep(SHORTLY_HELD + _TICKS))
         options = {"big_writes": True, "atomic_o_trunc": True, "nonempty": True, **options}
-        # Here the kernel would go on showing a size that a killed writer never got to the printer.
-        options |= {"attr_timeout": 0, "max_background": _MAX_BACKGROUND}
+        # The kernel asks five times for each line of ls -l when it may hold nothing. It cannot be told to forget, so it
+        # is waited for when what a killed writer has written is dropped.
+        options |= {"attr_timeout": min(SHORTLY_HELD, options["attr_timeout"]), "max_background": _MAX_BACKGROUND}
         for unknown in ("max_threads", "max_idle_threads"):
             options.pop(unknown)
         return _served(lambda: self._class(_CallableOperations(adapter), mountpoint, encoding=_CODEC, **options))
@@ -129,7 +132,7 @@ class _Fuse3:
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
-        adapter.attach(_signals(self._fuse))
+        adapter.attach(*_signals(self._fuse), functools.partial(_forget, self._fuse))
         return _served(lambda: self._class(_Operations(adapter), mountpoint, **options))
 
 
@@ -138,6 +141,13 @@ def _signals(module: Any) -> tuple[Callable[[], bool], Callable[[], int]]:
     interrupted = module._libfuse.fuse_interrupted
     interrupted.restype = ctypes.c_int
     return lambda: bool(interrupted()), lambda: int(module.fuse_get_context()[2])
+
+
+def _forget(module: Any, path: str) -> None:
+    """Make the kernel forget what it holds of ``path``; inside a request only."""
+    forget = module._libfuse.fuse_invalidate_path
+    forget.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    forget(module._libfuse.fuse_get_context().contents.fuse, path.encode("utf-8", "surrogateescape"))
 
 
 def _served(mount: Callable[[], object]) -> int:

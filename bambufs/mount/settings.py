@@ -7,6 +7,9 @@ from typing import Any
 LONGEST_HELD = 1.0
 """Seconds for which the kernel may answer by itself what it was told of a file."""
 
+SHORTLY_HELD = 0.05
+"""The same with libfuse 2, which cannot make it forget: for about as long as a program looks at one file."""
+
 
 def fuse_options(host: str, ttl: float, *, read_only: bool = False, allow_other: bool = False) -> dict[str, Any]:
     """The options of a mount of ``host`` whose listings hold for ``ttl`` seconds.

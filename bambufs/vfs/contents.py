@@ -73,7 +73,7 @@ class Contents:
         try:
             yield
             node.mtime = int(self._clock())
-            node.upload_error, node.was_interrupted = None, False
+            node.upload_error, node.was_interrupted, node.is_abandoned = None, False, False
         except OSError as error:
             node.write_error = error
             self._streams.abandon(node)

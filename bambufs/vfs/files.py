@@ -192,18 +192,22 @@ class OpenFiles:
         if error is not None:
             raise again(error)
 
-    def cut_off(self, number: int) -> None:
-        """The program behind this handle was killed while it wrote: what it wrote must not replace the file."""
+    def cut_off(self, number: int) -> str | None:
+        """The program behind this handle was killed while it wrote: what it wrote must not replace the file.
+
+        Returns the path of the file, which is what it was from now on; None when nothing is lost.
+        """
         handle = self.nodes.handle(number)
         if handle.writes and handle.node.owes_upload and not handle.node.is_noted and handle.node.handles == 1:
-            handle.is_cut_off = True
+            handle.is_cut_off = handle.node.is_abandoned = True
+            return handle.node.path
+        return None
 
     def release(self, number: int) -> None:
         """The handle is closed for good. Its errors reach nobody, so they are logged and the content is kept."""
         handle = self.nodes.release(number)
         node = handle.node
         if not node.handles:
-            node.is_abandoned = handle.is_cut_off
             self.end(node)
 
     @contextmanager

@@ -313,9 +313,12 @@ class FileSystem:
         """Upload what the printer lacks. Raises why that failed."""
         self._files.fsync(fh)
 
-    def cut_off(self, fh: int) -> None:
-        """The writer was killed by a signal: its half-written file must not replace the whole one."""
-        self._files.cut_off(fh)
+    def cut_off(self, fh: int) -> str | None:
+        """The writer was killed by a signal: its half-written file must not replace the whole one.
+
+        Returns its path, where what was there before is shown again; None when it had written nothing.
+        """
+        return self._files.cut_off(fh)
 
     def release(self, fh: int) -> None:
         """The last descriptor of an opening is gone."""

@@ -113,8 +113,13 @@ class Node:
 
     @property
     def attributes(self) -> Attributes:
-        """Its size and time as of now; of no use once it is finished."""
+        """Its size and time as of now; of no use once it is finished.
+
+        When its writer was killed, those of what the printer holds, which it will go back to.
+        """
         with self.lock:
+            if self.is_abandoned and self.remote is not None:
+                return Attributes(False, self.remote.size, self.remote.mtime)
             size = self.spool.size if self.spool is not None else self.remote.size if self.remote else 0
             mtime = self.mtime if self.mtime is not None else self.remote.mtime if self.remote else 0
             return Attributes(False, size, mtime)

@@ -173,9 +173,9 @@ class Root:
         if not self.is_live(fh):
             self._at(None, fh).fsync(fh)
 
-    def cut_off(self, fh: int) -> None:
+    def cut_off(self, fh: int) -> str | None:
         """See `FileSystem.cut_off`."""
-        self._by(fh).cut_off(fh)
+        return self._by(fh).cut_off(fh)
 
     def release(self, fh: int) -> None:
         """See `FileSystem.release`."""

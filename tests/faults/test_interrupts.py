@@ -80,10 +80,11 @@ def test_what_a_killed_writer_wrote_is_not_shown(start_printer: StartPrinter, si
         copy = Program("cp", "/dev/stdin", mount.path / "old.3mf", stdin=PIPE)
         copy.stdin.write(bytes(1_000_000))
         copy.stdin.flush()
-        _wait_for_size(mount.path / "old.3mf", 900_000)
+        _wait_for_size(mount.path / "old.3mf", 1_000_000)  # which the kernel then knows, and must forget
         copy.signal(signal.SIGKILL)
         copy.wait(SHELL_IS_BACK)
 
+        assert (mount.path / "old.3mf").stat().st_size == len(OLD)
         assert succeed("cat", mount.path / "old.3mf") == OLD.decode()
 
 

@@ -364,7 +364,7 @@ def test_caller_who_pressed_ctrl_c_is_interrupted(
     adapter: Adapter, fs: FileSystem, sleeper: subprocess.Popen[bytes]
 ) -> None:
     fs.checks_interrupts = True
-    adapter.attach((lambda: True, lambda: sleeper.pid))
+    adapter.attach(lambda: True, lambda: sleeper.pid)
     sleeper.send_signal(signal.SIGINT)
     wait_until(lambda: is_told_to_stop(sleeper.pid), "the signal to arrive")
     with pytest.raises(InterruptedError):
@@ -375,13 +375,13 @@ def test_caller_with_a_harmless_signal_goes_on(
     adapter: Adapter, fs: FileSystem, sleeper: subprocess.Popen[bytes]
 ) -> None:
     fs.checks_interrupts = True
-    adapter.attach((lambda: True, lambda: sleeper.pid))
+    adapter.attach(lambda: True, lambda: sleeper.pid)
     adapter.unlink("/x")
 
 
 def test_caller_who_was_not_interrupted_goes_on(adapter: Adapter, fs: FileSystem) -> None:
     fs.checks_interrupts = True
-    adapter.attach((lambda: False, lambda: 0))
+    adapter.attach(lambda: False, lambda: 0)
     adapter.unlink("/x")
 
 
@@ -391,12 +391,12 @@ def test_caller_who_is_gone_is_interrupted() -> None:
 
 def test_release_is_never_interrupted(adapter: Adapter, fs: FileSystem) -> None:
     fs.checks_interrupts = True
-    adapter.attach((lambda: True, lambda: 2**22 + 1))
+    adapter.attach(lambda: True, lambda: 2**22 + 1)
     assert adapter.release("/x", 1) == 0
 
 
 def test_probe_is_gone_after_the_verb(adapter: Adapter, fs: FileSystem) -> None:
-    adapter.attach((lambda: True, lambda: 2**22 + 1))
+    adapter.attach(lambda: True, lambda: 2**22 + 1)
     adapter.unlink("/x")
     interrupts.check()
 
@@ -432,17 +432,34 @@ def test_writer_who_was_killed_is_cut_off_before_the_flush(
     adapter: Adapter, fs: FileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter_module, "was_killed", lambda pid: pid == 77)
-    adapter.attach((lambda: False, lambda: 77))
+    forgotten: list[object] = []
+    adapter.attach(lambda: False, lambda: 77, forgotten.append)
     fs.answer = 5
     adapter.flush("/x", adapter.open("/x", os.O_WRONLY))
     fs.answer = 6
     adapter.flush("/y", adapter.create("/y", 0o600, os.O_RDWR))
     assert fs.calls[1:3] == [("cut_off", 5), ("flush", 5)]
     assert fs.calls[4:] == [("cut_off", 6), ("flush", 6)]
+    assert forgotten == [5, 6]  # what cut_off returned
+
+
+def test_nothing_is_forgotten_of_a_killed_writer_who_had_written_nothing(
+    adapter: Adapter, fs: FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(adapter_module, "was_killed", lambda pid: True)
+    adapter.attach(lambda: False, lambda: 77, refuse)
+    fs.answer = 5
+    number = adapter.open("/x", os.O_WRONLY)
+    fs.answer = None
+    adapter.flush("/x", number)
+    assert fs.calls[1:] == [("cut_off", 5), ("flush", 5)]
 
 
 def test_writer_who_closes_is_not_cut_off(adapter: Adapter, fs: FileSystem) -> None:
-    adapter.attach((lambda: False, os.getpid))
+    adapter.attach(lambda: False, os.getpid)
     fs.answer = 5
     adapter.flush("/x", adapter.open("/x", os.O_RDWR))
     assert fs.calls[1:] == [("flush", 5)]
@@ -452,7 +469,7 @@ def test_nobody_looks_at_a_reader_who_closes(adapter: Adapter, fs: FileSystem) -
     def refuse() -> int:
         raise AssertionError
 
-    adapter.attach((lambda: False, refuse))
+    adapter.attach(lambda: False, refuse)
     fs.answer = 5
     adapter.flush("/x", adapter.open("/x", os.O_RDONLY))
     assert fs.calls[1:] == [("flush", 5)]

@@ -256,9 +256,7 @@ def test_truncating_a_file_that_is_being_read_is_stored_at_once(fs: FileSystem, 
     fs.release(number)
 
 
-def test_truncating_a_file_whose_writer_has_stored_it_is_stored_at_once(
-    fs: FileSystem, printer: MemoryPrinter
-) -> None:
+def test_truncating_a_file_whose_writer_has_stored_it_is_stored_at_once(fs: FileSystem, printer: MemoryPrinter) -> None:
     number = fs.create(NEW, os.O_WRONLY)
     fs.write(number, b"new content", 0)
     fs.flush(number)  # closed; the kernel releases it later
@@ -388,6 +386,40 @@ def test_writer_that_was_killed_does_not_replace_the_file(
     fs.flush(number)
     fs.release(number)
     assert (printer.files[OLD], kept(tmp_path)) == (b"old content", [])
+
+
+def test_what_a_killed_writer_wrote_is_not_shown_any_more(fs: FileSystem) -> None:
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"more than there was before", 0)
+    assert fs.cut_off(number) == OLD
+    assert fs.getattr(OLD).size == len(b"old content")
+    fs.release(number)
+    assert read(fs, OLD) == b"old content"
+
+
+def test_whoever_looks_at_what_a_killed_writer_wrote_does_not_store_it(
+    fs: FileSystem, printer: MemoryPrinter, tmp_path: Path
+) -> None:
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"half", 0)
+    fs.cut_off(number)
+    reader = fs.open(OLD, os.O_RDONLY)  # the kernel releases the writer's handle in its own time
+    fs.release(number)
+    fs.flush(reader)
+    fs.release(reader)
+    assert (printer.files[OLD], kept(tmp_path)) == (b"old content", [])
+
+
+def test_what_is_written_after_a_killed_writer_is_stored(fs: FileSystem, printer: MemoryPrinter) -> None:
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"half", 0)
+    fs.cut_off(number)
+    other = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(other, b"all", 0)
+    fs.release(number)
+    fs.flush(other)
+    fs.release(other)
+    assert printer.files[OLD] == b"all"
 
 
 def test_killed_writer_of_a_new_file_leaves_none(fs: FileSystem, printer: MemoryPrinter) -> None:
@@ -596,9 +628,7 @@ def test_closing_the_mount_uploads_what_is_owed(mount: Mount, printer: MemoryPri
     assert printer.files[NEW] == b"new content"
 
 
-def test_closing_the_mount_keeps_what_cannot_be_uploaded(
-    mount: Mount, printer: MemoryPrinter, tmp_path: Path
-) -> None:
+def test_closing_the_mount_keeps_what_cannot_be_uploaded(mount: Mount, printer: MemoryPrinter, tmp_path: Path) -> None:
     fs = mount(printer)
     fs.write(fs.create(NEW, os.O_WRONLY), b"new content", 0)
     away(printer)
