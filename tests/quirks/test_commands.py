@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.contract.box import refused
 from tests.quirks.conftest import On
 from tests.quirks.stand import KNOWN_VERBS, Stand
+from tests.quirks.stand import stand as stand_with
+from tests.support.needs import need
 from tests.support.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("model", ["x1c", "p1s"])
@@ -263,6 +266,27 @@ def test_a_vsftpd_printer_that_reads_one_command_at_a_time_is_found_out(on: On) 
     stand.reconnect()
 
     everything(stand)
+
+
+def test_a_careful_mount_asks_one_thing_at_a_time_and_none_ahead_of_need(tmp_path: Path) -> None:
+    need("fuse3")
+    with stand_with(tmp_path, "x1c", "fuse3", mqtt=False, arguments=("-o", "careful")) as stand:
+        stand.quirks["one_command_per_read"] = True
+        stand.begin()
+        for name in ("a", "b", "c"):
+            (stand.disk / name).mkdir()
+        stand.refresh()
+
+        assert stand.run("ls; ls a").stdout == "a\nb\nc\n"
+        with open(stand.folder / "big.bin", "wb", buffering=0) as file:
+            file.write(CONTENT * 2)
+            assert stand.uploads() == 0
+        everything(stand)
+
+        listed = {command.argument for command in stand.sent("CWD")}
+        assert not listed & {f"{stand.name}/b", f"{stand.name}/c"}
+        assert all(command.reply for command in stand.sent())
+        assert "sent together" not in stand.mount.log
 
 
 @pytest.mark.parametrize("code", ["250", "257"])
