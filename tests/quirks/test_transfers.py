@@ -241,17 +241,16 @@ def test_a_program_that_reads_the_head_alone_does_no_harm(on: On, model: str) ->
 def test_a_slow_upload_shows_its_progress_and_does_not_hold_up_looking(on: On) -> None:
     stand = on("p1s")
     stand.put("there.3mf")
-    stand.printer.rate = 70_000.0
+    stand.printer.rate = 20_000.0
     assert os.listdir(stand.folder) == ["there.3mf"]
 
     writer = threading.Thread(target=(stand.folder / "new.3mf").write_bytes, args=(CONTENT,))
     writer.start()
     wait_until(lambda: _is_under_way(stand), "the progress to show", seconds=8)
-    began = time.monotonic()
     assert sorted(os.listdir(stand.folder)) == ["new.3mf", "there.3mf"]
     assert (stand.folder / "there.3mf").stat().st_size == 7
-    assert time.monotonic() - began < 1
     assert writer.is_alive()
+    stand.printer.rate = None
     writer.join()
 
     assert stand.holds("new.3mf", CONTENT)

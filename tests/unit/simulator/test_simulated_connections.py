@@ -482,7 +482,7 @@ def test_latency_counts_once_for_commands_sent_together(start: Start, connect: C
     client.sock.sendall(b"NOOP\r\n" * 20)
     assert [client.getmultiline() for _ in range(20)] == ["200 NOOP ok."] * 20
 
-    assert 0.1 <= time.monotonic() - began < 1.0
+    assert 0.1 <= time.monotonic() - began < 1.9  # and not 20 times as long
 
 
 def test_esp32_loses_all_but_the_first_command_of_a_record(start: Start, connect: Connect) -> None:

@@ -743,20 +743,22 @@ def test_unused_file_holds_no_descriptor(remount: Remount) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_transfer_that_lingers_ends_as_soon_as_nobody_uses_its_file(cache: BlockCache, printer: Printer) -> None:
+def test_transfer_that_lingers_ends_as_soon_as_nobody_uses_its_file(
+    cache: BlockCache, printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching_module, "LINGER", 60.0)
     file = cache.borrow("/x", ENTRY)
     file.read(4096, 0)
     wait_until(lambda: printer.sent >= 4096 + fetching_module.LEAST_AHEAD, "it to linger")
-    began = time.monotonic()
     cache.give_back(file)
     wait_until(lambda: printer.ended, "the transfer to end")
-    assert time.monotonic() - began < fetching_module.LINGER / 2
 
 
-def test_transfer_that_lingers_makes_way_when_others_wait(file: RemoteFile, printer: Printer) -> None:
+def test_transfer_that_lingers_makes_way_when_others_wait(
+    file: RemoteFile, printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching_module, "LINGER", 60.0)
     file.read(4096, 0)
     wait_until(lambda: printer.sent >= 4096 + fetching_module.LEAST_AHEAD, "it to linger")
-    began = time.monotonic()
     printer.is_wanted = True
     wait_until(lambda: printer.ended, "the transfer to end")
-    assert time.monotonic() - began < fetching_module.LINGER / 2
