@@ -67,6 +67,11 @@ class Card:
         return self._pool.is_wanted
 
     @property
+    def has_spare(self) -> bool:
+        """Whether another download could begin at once, beside those that run."""
+        return self._pool.has_idle
+
+    @property
     def renames(self) -> bool:
         """Whether a file can come into being under another name first, as far as is known."""
         return self._storing.renames

@@ -104,6 +104,12 @@ class SessionPool(Generic[SessionT]):
             return 0 if self.breaker.is_open else max(0, self._limit - self._lent - len(self._queue))
 
     @property
+    def has_idle(self) -> bool:
+        """Whether a transfer could begin at once on a session that is open already, with nobody waiting for it."""
+        with self._condition:
+            return bool(self._idle) and not self._queue and self._has_place_locked(_Turn(bulk=True))
+
+    @property
     def _limit(self) -> int:
         """How many sessions there may be just now."""
         limit = max(1, min(self._asked_limit, self._allowed))

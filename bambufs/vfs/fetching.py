@@ -1,8 +1,9 @@
 """RemoteFile: one version of one remote file, and the thread that fetches what is read of it.
 
 The thread keeps a transfer open as long as reading goes on in order, reads a
-little ahead, follows a far jump with a new transfer (or reads on, where the printer cannot start in the middle),
-and gives its session back when nobody has wanted anything for a moment or others wait for a session.
+little ahead, follows a far jump with a new transfer (or reads on, where the printer cannot start in the middle), if it
+can on another session while the old one ends, and gives its session back when nobody has wanted anything for a moment
+or others wait for a session.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 from .. import interrupts
@@ -60,6 +61,10 @@ class Source(Protocol):
     @property
     def is_wanted(self) -> bool:
         """Whether somebody waits for the session that a transfer holds."""
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether another transfer could begin at once, beside those that run."""
 
     def open_read(self, path: str, offset: int, length: int) -> AbstractContextManager[Content]:
         """Begin fetching ``length`` bytes from ``offset``."""
@@ -262,20 +267,32 @@ class RemoteFile:
 
     def _fetch_from(self, start: int) -> None:
         """One transfer, from ``start`` for as long as its next bytes are of use."""
-        with self._source.open_read(self.path, start, self.size - start) as content:
-            began = noted = time.monotonic()
-            position = start
-            while position < self.size and self._goes_on(position, began):
-                block = content.read(BLOCK)
-                self._keep(block, position)
-                with self._condition:
-                    self._local.ranges.add(position, position + len(block))
-                    if any(map(self._is_here_locked, self._wanted)):
-                        self._condition.notify_all()
-                position += len(block)
-                if time.monotonic() - noted > NOTE_EVERY:
-                    self._on_progress(self)
-                    noted = time.monotonic()
+        with ExitStack() as transfer:
+            content = transfer.enter_context(self._source.open_read(self.path, start, self.size - start))
+            self._take(content, start)
+            if self._reads_ahead and self._is_awaited() and self._source.has_spare:
+                # Its end takes a round trip, which whoever has jumped elsewhere need not wait for.
+                threading.Thread(target=transfer.pop_all().close, name="bambufs-fetch-end", daemon=True).start()
+
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for bytes that are not here."""
+        with self._condition:
+            return not all(map(self._is_here_locked, self._wanted))
+
+    def _take(self, content: Content, position: int) -> None:
+        """Take what comes in from ``position`` on, for as long as it is of use."""
+        began = noted = time.monotonic()
+        while position < self.size and self._goes_on(position, began):
+            block = content.read(BLOCK)
+            self._keep(block, position)
+            with self._condition:
+                self._local.ranges.add(position, position + len(block))
+                if any(map(self._is_here_locked, self._wanted)):
+                    self._condition.notify_all()
+            position += len(block)
+            if time.monotonic() - noted > NOTE_EVERY:
+                self._on_progress(self)
+                noted = time.monotonic()
 
     def _keep(self, block: bytes, position: int) -> None:
         """Write a block to the local disk; a full one first loses what nobody reads."""

@@ -659,3 +659,22 @@ def test_sessions_opened_are_counted(pool: SessionPool[Session]) -> None:
     use(pool, ConnectionDropped("lost"))
     use(pool)
     assert pool.state["opened"] == 2
+
+
+# --- whether a transfer could begin at once -----------------------------------------------------------
+
+
+def test_transfer_could_begin_on_an_idle_session_only(pool: SessionPool[Session]) -> None:
+    assert not pool.has_idle
+    with pool.lend(bulk=True):
+        assert not pool.has_idle
+        with pool.lend():
+            pass
+        assert pool.has_idle
+
+
+def test_idle_session_that_is_kept_for_others_is_none_for_a_transfer(pool: SessionPool[Session]) -> None:
+    with pool.lend(bulk=True), pool.lend(bulk=True):
+        with pool.lend():
+            pass
+        assert not pool.has_idle

@@ -36,14 +36,15 @@ class Printer:
 
     def __init__(self) -> None:
         self.content = CONTENT
-        self.can_start_anywhere, self.is_wanted = True, False
+        self.can_start_anywhere, self.is_wanted, self.has_spare = True, False, False
         self.transfers: list[tuple[str, int]] = []
         self.sent = 0
         self.ended = 0
         self.errors: list[BaseException | None] = []
         self.break_after: list[int] = []
-        self.gate = threading.Event()
+        self.gate, self.may_end = threading.Event(), threading.Event()
         self.gate.set()
+        self.may_end.set()
 
     @contextmanager
     def open_read(self, path: str, offset: int, length: int) -> Iterator[Transfer]:
@@ -54,6 +55,8 @@ class Printer:
         try:
             yield Transfer(self, offset, offset + length, self.break_after.pop(0) if self.break_after else None)
         finally:
+            if not self.may_end.wait(20):
+                raise AssertionError("the transfer could not end")
             self.ended += 1
 
 
@@ -209,6 +212,38 @@ def test_short_gap_is_read_over(file: RemoteFile, printer: Printer) -> None:
     file.read(131072, 0)
     file.read(131072, 131072 + 100_000)
     assert len(printer.transfers) == 1
+
+
+def test_far_jump_does_not_wait_for_the_end_of_the_transfer_before(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    printer.has_spare = True
+    printer.may_end.clear()
+    assert file.read(4096, 5 * MEGABYTE) == CONTENT[5 * MEGABYTE :][:4096]
+    assert printer.ended == 0
+    printer.may_end.set()
+    wait_until(lambda: printer.ended, "the first transfer to end")
+
+
+def test_far_jump_waits_for_the_end_when_there_is_no_other_session(file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    printer.may_end.clear()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(file.read, 4096, 5 * MEGABYTE)
+        with pytest.raises(TimeoutError):
+            reading.result(0.2)
+        assert len(printer.transfers) == 1
+        printer.may_end.set()
+        assert reading.result(20) == CONTENT[5 * MEGABYTE :][:4096]
+
+
+def test_transfer_of_which_nobody_waits_for_more_keeps_its_session_until_it_ended(
+    cache: BlockCache, file: RemoteFile, printer: Printer
+) -> None:
+    printer.has_spare = True
+    file.read(4096, 0)
+    cache.give_back(file)
+    at_rest()
+    assert (printer.ended, len(printer.transfers)) == (1, 1)
 
 
 def test_jump_back_to_what_is_here_costs_nothing(file: RemoteFile, printer: Printer) -> None:

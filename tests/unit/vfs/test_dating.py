@@ -29,7 +29,7 @@ class Printer:
         self.mtime = LISTED + 7
         self.tells = True
         self.asked: list[list[str]] = []
-        self.can_start_anywhere, self.is_wanted = True, False
+        self.can_start_anywhere, self.is_wanted, self.has_spare = True, False, False
 
     def list(self, folder: str, *, patience: float) -> list[Entry]:
         return [Entry("x", False, len(CONTENT), self.mtime // MINUTE * MINUTE, MINUTE)]
