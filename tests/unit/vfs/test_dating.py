@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from bambufs.printer.card import Card
+from bambufs.printer.catalog import ExactListing
 from bambufs.printer.entry import Entry
 from bambufs.vfs.blocks import BlockCache
 from bambufs.vfs.dating import Dating
@@ -31,12 +32,14 @@ class Printer:
         self.asked: list[list[str]] = []
         self.can_start_anywhere, self.is_wanted, self.has_spare = True, False, False
 
-    def list(self, folder: str, *, patience: float) -> list[Entry]:
-        return [Entry("x", False, len(CONTENT), self.mtime // MINUTE * MINUTE, MINUTE)]
-
-    def modified(self, folder: str, names: Sequence[str], *, patience: float) -> dict[str, int]:
-        self.asked.append(list(names))
-        return dict.fromkeys(names, self.mtime) if self.tells else {}
+    def list_exactly(
+        self, folder: str, pick: Callable[[Sequence[Entry]], Sequence[Entry]], *, patience: float
+    ) -> ExactListing:
+        entries = [Entry("x", False, len(CONTENT), self.mtime // MINUTE * MINUTE, MINUTE)]
+        vague = pick(entries)
+        if vague:
+            self.asked.append([entry.name for entry in vague])
+        return ExactListing(entries, vague, {entry.name: self.mtime for entry in vague} if self.tells else {})
 
     def open_read(self, path: str, offset: int, length: int) -> nullcontext[Transfer]:
         return nullcontext(Transfer())
