@@ -21,10 +21,10 @@ from .fetching import RemoteFile, Source
 from .sparse import Kept, SparseFile, load
 from .spool import SpoolFile
 
-SYNC_PATIENCE = 5.0
-"""Seconds for which the end of a mount forces content to the disk; the rest is good until the next boot only."""
+SYNC_PATIENCE, SYNC_MOST = 5.0, 256 << 20
+"""Seconds for which the end of a mount forces content to the disk, and bytes; the rest is good until the next boot."""
 
-MOST_FILES = 10_000
+MOST_FILES = 5_000
 """So many are kept, however small they are: each costs memory, and some time at the next mount."""
 
 
@@ -159,9 +159,11 @@ class BlockCache:
         """Stop every transfer; what a later mount may use stays, forced to the disk as far as that is soon done."""
         with self._lock:
             closing, self._files = list(self._files.values()), OrderedDict()
-        deadline = time.monotonic() + SYNC_PATIENCE
+        deadline, room = time.monotonic() + SYNC_PATIENCE, SYNC_MOST
         for file in reversed(closing):
-            file.close(keep=self._note(file, durable=time.monotonic() < deadline))
+            is_soon_done = time.monotonic() < deadline and file.unsynced <= room
+            room -= file.unsynced if is_soon_done else 0
+            file.close(keep=self._note(file, durable=is_soon_done))
 
     # --- for a later mount ------------------------------------------------------------------------
 

@@ -116,6 +116,11 @@ class RemoteFile:
         return self._local.ranges.total
 
     @property
+    def unsynced(self) -> int:
+        """How many of them may not have got to the disk for good."""
+        return self._local.unsynced
+
+    @property
     def is_usable_later(self) -> bool:
         """Whether a mount to come has any use for it: half a file has to be fetched anew without REST."""
         return self._source.can_start_anywhere or self.bytes_here == self.size

@@ -18,7 +18,7 @@ import os
 import secrets
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -128,6 +128,11 @@ class SparseFile:
         self.strike()
         _delete(self.file)
 
+    @property
+    def unsynced(self) -> int:
+        """How many bytes may not have got to the disk for good yet."""
+        return self.ranges.total - self._durable
+
     # --- the note ---------------------------------------------------------------------------------
 
     def note(self, path: str, entry: Entry, *, durable: bool = False) -> None:
@@ -168,37 +173,41 @@ def load(folder: Path) -> list[Kept]:
     Makes the folder if there is none. Raises `OSError` when it cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = list({one.path: one for one in sorted(_readable(folder), key=lambda one: one.used)}.values())
-    known = {name for one in kept for name in (one.file.name, _note_of(one.file).name)}
-    for file in folder.iterdir():
-        if file.name not in known:
-            _delete(file)
+    with os.scandir(folder) as entries:
+        found = {entry.name: entry for entry in entries}
+    kept = list({one.path: one for one in sorted(_readable(found), key=lambda one: one.used)}.values())
+    known = {name for one in kept for name in (one.file.name, one.file.name + _NOTE)}
+    for name in found.keys() - known:
+        _delete(folder / name)
     return kept
 
 
-def _readable(folder: Path) -> Iterator[Kept]:
+def _readable(found: Mapping[str, os.DirEntry[str]]) -> Iterator[Kept]:
     boot = this_boot()
-    for note in folder.glob("*" + _NOTE):
+    for name, note in found.items():
+        content = found.get(name.removesuffix(_NOTE))
+        if content is None or content is note:
+            continue
         try:
-            yield _parsed(note, boot)
+            yield _parsed(note, content, boot)
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            logger.debug("%s: not used any more: %s", note, error)
+            logger.debug("%s: not used any more: %s", note.path, error)
 
 
-def _parsed(note: Path, boot: str) -> Kept:
+def _parsed(note: os.DirEntry[str], content: os.DirEntry[str], boot: str) -> Kept:
     """What ``note`` says. Raises `ValueError` (or what wrong types raise) unless all of it may be trusted."""
-    checksum, _, text = note.read_bytes().partition(b" ")
+    with open(note.path, "rb", buffering=0) as opened:
+        checksum, _, text = opened.read().partition(b" ")
     if checksum != _checksum(text):
         raise ValueError("it is damaged")
     values = json.loads(text)
-    file = note.with_suffix("")
     spans = tuple((int(start), int(end)) for start, end in values["spans"])
     if values["boot"] not in ("", boot):
         raise ValueError("it is of an earlier boot")
-    if file.is_symlink() or not spans or file.stat().st_size < spans[-1][1]:
+    if not content.is_file(follow_symlinks=False) or not spans or content.stat().st_size < spans[-1][1]:
         raise ValueError("its content is gone")
     is_durable, used = not values["boot"], note.stat().st_mtime_ns
-    return Kept(file, values["path"], int(values["size"]), int(values["mtime"]), spans, is_durable, used)
+    return Kept(Path(content.path), values["path"], int(values["size"]), int(values["mtime"]), spans, is_durable, used)
 
 
 def _noted(path: str, entry: Entry, spans: tuple[tuple[int, int], ...], boot: str) -> bytes:

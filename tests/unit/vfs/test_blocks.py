@@ -761,10 +761,11 @@ def test_uploaded_content_is_left_to_a_later_mount(remount: Remount, printer: Pr
     assert printer.transfers == []
 
 
+@pytest.mark.parametrize("bound", ["SYNC_PATIENCE", "SYNC_MOST"])
 def test_end_of_a_mount_does_not_wait_for_a_slow_disk(
-    remount: Remount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    remount: Remount, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(blocks, "SYNC_PATIENCE", 0.0)
+    monkeypatch.setattr(blocks, bound, 0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("forced to the disk"))
     read_part(remount())
     assert remount().bytes_here > 0
