@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import StartPrinter
 from tests.faults.programs import Program
-from tests.faults.site import Address, Site
+from tests.faults.site import Address, Site, address
 from tests.support.mounting import Target
 from tests.support.slowlink import slow_link
 from tests.support.vsftpd import Vsftpd
@@ -144,6 +145,28 @@ def test_file_replaced_by_an_own_one_of_the_same_size_and_time_is_read_as_it_is(
     put(server, CONTENT, LAST_YEAR)
     remount(site, server)
     assert (site.point / "film.mp4").read_bytes() == CONTENT
+
+
+@pytest.mark.slow
+def test_printer_that_tells_no_seconds_is_trusted_for_what_is_older_than_a_day(
+    start_printer: StartPrinter, site: Site, fuse3: str
+) -> None:
+    printer = start_printer("p1s")
+    ages = {"last year.mp4": 365, "last week.mp4": 7, "today.mp4": 0.04}
+    for name, days in ages.items():
+        (printer.card / name).write_bytes(OTHER[:2_000_000])
+        os.utime(printer.card / name, (time.time() - days * 86400,) * 2)
+    there = address(printer)
+    mount(site, there)
+    for name in ages:
+        assert (site.point / name).read_bytes() == OTHER[:2_000_000]
+    before = len(printer.wait_for("RETR"))
+
+    remount(site, there)
+
+    for name in ages:
+        assert (site.point / name).read_bytes() == OTHER[:2_000_000]
+    assert [command.argument for command in printer.wait_for("RETR")[before:]] == ["/today.mp4"]
 
 
 @pytest.mark.slow
