@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .errors import Interrupted
 
@@ -20,20 +21,29 @@ STEP = 0.25
 _thread = threading.local()
 
 
-class watched:  # noqa: N801 - it is used as a statement, and for each request, so that it has to be quick
+Probe = Callable[[], bool]
+
+
+def begin(probe: Probe) -> Probe | None:
+    """Let ``probe`` answer for this thread whether the caller was interrupted, until `end` gets what this returns."""
+    before: Probe | None = getattr(_thread, "probe", None)
+    _thread.probe = probe
+    return before
+
+
+def end(before: Probe | None) -> None:
+    """What was `begin` last is over."""
+    _thread.probe = before
+
+
+@contextmanager
+def watched(probe: Probe) -> Iterator[None]:
     """Let ``probe`` answer, for this thread and this ``with`` block, whether the caller was interrupted."""
-
-    __slots__ = ("_before", "_probe")
-
-    def __init__(self, probe: Callable[[], bool]) -> None:
-        self._probe = probe
-
-    def __enter__(self) -> None:
-        self._before = getattr(_thread, "probe", None)
-        _thread.probe = self._probe
-
-    def __exit__(self, *_: object) -> None:
-        _thread.probe = self._before
+    before = begin(probe)
+    try:
+        yield
+    finally:
+        end(before)
 
 
 def check() -> None:

@@ -49,9 +49,9 @@ def _verb(method: Verb) -> Verb:
 
     @functools.wraps(method)
     def run(self: Adapter, *args: Any, **kwargs: Any) -> Any:
+        before = interrupts.begin(self._interrupted)
         try:
-            with interrupts.watched(self._interrupted):
-                return method(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
         except OSError as error:
             if type(error).__module__ in _TRUE_ERRORS and error.errno in errno.errorcode:
                 self._tell(error)
@@ -61,6 +61,8 @@ def _verb(method: Verb) -> Verb:
         except Exception as error:
             logger.exception("%s failed in an unforeseen way", method.__name__)
             raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
+        finally:
+            interrupts.end(before)
 
     return cast(Verb, run)
 

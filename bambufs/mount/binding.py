@@ -24,14 +24,11 @@ from typing import Any, Protocol
 from ..errors import UsageError
 from .adapter import Adapter
 from .calls import Calls2, Calls3
-from .settings import SHORTLY_HELD
+from .settings import MAX_BACKGROUND, SHORTLY_HELD
 
 EXIT_NO_FUSE = 6
 
 _CODEC = "bambufs-names"
-_MAX_BACKGROUND = 128
-"""Reads ahead that the kernel may have open at once. With its 12, a dozen files that wait for a connection keep the
-reader that has one from going on: 64 readers took 58 s for what takes 1."""
 _TICKS = 0.03
 """Seconds by which the kernel's clock for what it holds may be late: two ticks of the slowest."""
 
@@ -110,7 +107,7 @@ class _Fuse2:
         options = {"big_writes": True, "atomic_o_trunc": True, "nonempty": True, **options}
         # The kernel asks five times for each line of ls -l when it may hold nothing. It cannot be told to forget, so it
         # is waited for when what a killed writer has written is dropped.
-        options |= {"attr_timeout": min(SHORTLY_HELD, options["attr_timeout"]), "max_background": _MAX_BACKGROUND}
+        options |= {"attr_timeout": min(SHORTLY_HELD, options["attr_timeout"]), "max_background": MAX_BACKGROUND}
         for unknown in ("max_threads", "max_idle_threads"):
             options.pop(unknown)
         return _served(lambda: self._class(_CallableOperations(adapter), mountpoint, encoding=_CODEC, **options))
@@ -126,9 +123,7 @@ class _Fuse3:
         import mfusepy
 
         self._fuse = mfusepy
-        self._class = type(
-            "Fuse", (Calls3, mfusepy.FUSE), {"stat_type": mfusepy.c_stat, "max_background": _MAX_BACKGROUND}
-        )
+        self._class = type("Fuse", (Calls3, mfusepy.FUSE), {"stat_type": mfusepy.c_stat})
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""

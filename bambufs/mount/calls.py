@@ -14,6 +14,7 @@ from typing import Any
 
 from . import threads
 from .adapter import Adapter, Status
+from .settings import LARGEST_REQUEST, MAX_BACKGROUND
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,6 @@ class Calls:
 
     operations: Any
     stat_type: Any
-    max_background: int
 
     _wrapper = staticmethod(_answered)
 
@@ -178,9 +178,9 @@ class Calls3(Calls):
     """What libfuse 3 calls, by way of mfusepy."""
 
     def init_fuse_3(self, conn: Any, config: Any) -> None:
-        """There is no option for how much may go on in the background."""
+        """There are no options for these."""
         super().init_fuse_3(conn, config)  # type: ignore[misc]
-        conn.contents.max_background = self.max_background
+        conn.contents.max_background, conn.contents.max_write = MAX_BACKGROUND, LARGEST_REQUEST
 
     def getattr_fuse_3(self, path: bytes | None, target: Any, fip: Any) -> int:
         """stat and fstat."""

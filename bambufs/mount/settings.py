@@ -10,6 +10,14 @@ LONGEST_HELD = 1.0
 SHORTLY_HELD = 0.05
 """The same with libfuse 2, which cannot make it forget: for about as long as a program looks at one file."""
 
+MAX_BACKGROUND = 128
+"""Reads ahead that the kernel may have open at once. With its 12, a dozen files that wait for a connection keep the
+reader that has one from going on: 64 readers took 58 s for what takes 1."""
+
+LARGEST_REQUEST = 256 * 1024
+"""Bytes in a read or write with libfuse 3. Its 1 MiB is not cheaper for each byte, 128 KiB is dearer by half; and each
+of its threads keeps room for one."""
+
 
 def fuse_options(host: str, ttl: float, *, read_only: bool = False, allow_other: bool = False) -> dict[str, Any]:
     """The options of a mount of ``host`` whose listings hold for ``ttl`` seconds.

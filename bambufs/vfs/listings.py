@@ -11,6 +11,7 @@ One lock, held to decide and never during I/O. A listing handed out is never cha
 from __future__ import annotations
 
 import errno
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -44,10 +45,37 @@ class Fetch(Protocol):
     def __call__(self, folder: str, *, patience: float) -> Iterable[Entry]: ...
 
 
+class _Names:
+    """The names of a listing by how a FAT card compares them; gathered when somebody asks, and kept up from then on."""
+
+    def __init__(self) -> None:
+        self._same: dict[str, set[str]] | None = None
+
+    def like(self, name: str, entries: Mapping[str, Entry]) -> list[str]:
+        """Those that the card does not tell from ``name``."""
+        if self._same is None:
+            self._same = {}
+            for other in entries:
+                self._same.setdefault(paths.folded(other), set()).add(other)
+        return sorted(self._same.get(paths.folded(name), ()))
+
+    def note(self, name: str, *, is_there: bool) -> None:
+        """``name`` is there from now on, or is not."""
+        if self._same is not None:
+            same = self._same.setdefault(paths.folded(name), set())
+            (same.add if is_there else same.discard)(name)
+
+
 @dataclass(frozen=True)
 class _Listing:
     entries: Mapping[str, Entry]
     fresh_until: float
+    names: _Names = field(default_factory=_Names)
+
+    @functools.cached_property
+    def size(self) -> int:
+        """The sizes of all files in it, added up."""
+        return sum(entry.size for entry in self.entries.values())
 
 
 @dataclass(eq=False)
@@ -111,11 +139,21 @@ class ListingCache:
         except FileNotFoundError:
             return None
 
+    def like(self, path: str) -> list[str]:
+        """The names in the folder of ``path`` that a FAT card does not tell from its own. Raises as `listing` does."""
+        folder, name = paths.split(path)
+        entries = self.listing(folder)
+        with self._condition:
+            cached = self._cache.get(folder)
+            if cached is None:
+                return _Names().like(name, entries)
+            return cached.names.like(name, cached.entries)
+
     def known_bytes(self) -> int:
         """The sizes of all files in the listings at hand, added up."""
         with self._condition:
             listings = list(self._cache.values())
-        return sum(entry.size for listing in listings for entry in listing.entries.values())
+        return sum(listing.size for listing in listings)
 
     def known(self, folder: str) -> Mapping[str, Entry]:
         """What is remembered of ``folder``, however old; empty when nothing is. Never asks the printer."""
@@ -141,7 +179,8 @@ class ListingCache:
             cached = self._cache.get(folder)
             if cached is not None:
                 entries = _changed(cached.entries, {name: entry})
-                self._keep_locked(folder, _Listing(entries, cached.fresh_until))
+                cached.names.note(name, is_there=entry is not None)
+                self._keep_locked(folder, _Listing(entries, cached.fresh_until, cached.names))
 
     def begin(self, folder: str) -> None:
         """Note that ``folder`` was just made by us: it can be shown as empty while the printer cannot be asked."""
@@ -212,7 +251,7 @@ class ListingCache:
         self.served_stale += 1
         if self.stale_since is None:
             self.stale_since = self._clock()
-        self._cache[folder] = _Listing(cached.entries, self._clock() + min(self._ttl, STALE_TTL))
+        self._cache[folder] = _Listing(cached.entries, self._clock() + min(self._ttl, STALE_TTL), cached.names)
         return cached.entries
 
 
@@ -233,4 +272,3 @@ def _changed(entries: Mapping[str, Entry], changes: Mapping[str, Entry | None]) 
         if entry is not None:
             result[name] = entry
     return result
-

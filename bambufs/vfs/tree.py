@@ -105,7 +105,7 @@ class Tree:
 
         ``besides`` is a name that is about to go away, so that a file's case can be changed.
         """
-        folder, name = paths.split(path)
+        folder = paths.parent(path)
         parent = self.find(folder)
         if parent is None:
             raise os_error(errno.ENOENT, folder)
@@ -115,15 +115,17 @@ class Tree:
             paths.check_sendable(path)
             return
         paths.check_storable(path, longest_path=self._card.family.longest_path)
-        folded = paths.folded(name)
-        for other in self._names_in(folder):
-            if paths.folded(other) == folded and paths.join(folder, other) not in (path, besides):
+        for other in self._names_like(path):
+            if paths.join(folder, other) not in (path, besides):
                 message = f"the card holds {other} already, and does not tell upper from lower case"
                 raise FileExistsError(errno.EEXIST, message, path)
 
-    def _names_in(self, folder: str) -> list[str]:
+    def _names_like(self, path: str) -> list[str]:
+        """The names beside ``path``, itself included, that the card does not tell from its own."""
+        folder, name = paths.split(path)
+        folded = paths.folded(name)
         open_names = [paths.split(node.path)[1] for node in self._nodes.in_folder(folder)]
-        return [*self._listings.listing(folder), *open_names]
+        return [*self._listings.like(path), *(other for other in open_names if paths.folded(other) == folded)]
 
     def warn_of_ghost_print(self, path: str) -> None:
         """P1 and A1 models may print a 3MF in the root by themselves at power-up (maziggy/bambuddy#374)."""

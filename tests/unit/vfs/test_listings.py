@@ -525,3 +525,37 @@ def test_own_new_file_in_a_folder_at_the_bound_does_no_harm(printer: Printer, cl
     cache.listing("/")
     cache.apply("/c", C)
     assert cache.lookup("/c") == C or printer.asked == ["/", "/"]
+
+
+# --- names that a card takes for one ------------------------------------------------------------------
+
+
+def test_names_that_differ_in_case_only_are_alike(cache: ListingCache, printer: Printer) -> None:
+    printer.folders["/"] = [A, Entry("Ärger.3MF", False, 1, 0), Entry("A", False, 1, 0)]
+    assert cache.like("/ärger.3mf") == ["Ärger.3MF"]
+    assert cache.like("/a") == ["A", "a"]
+    assert cache.like("/x") == []
+    assert printer.asked == ["/"]
+
+
+def test_own_changes_count_for_names_that_are_alike(cache: ListingCache, clock: Clock) -> None:
+    assert cache.like("/C") == []
+    cache.apply("/c", C)
+    assert cache.like("/C") == ["c"]
+    cache.apply("/c", C)
+    cache.apply("/b", None)
+    assert (cache.like("/C"), cache.like("/B")) == (["c"], [])
+    cache.apply("/c", None)
+    assert cache.like("/C") == []
+
+
+def test_a_new_listing_tells_anew_which_names_are_alike(cache: ListingCache, printer: Printer, clock: Clock) -> None:
+    assert cache.like("/C") == []
+    printer.folders["/"] = [C]
+    clock.now += 6.0
+    assert (cache.like("/C"), cache.like("/A")) == (["c"], [])
+
+
+def test_names_alike_in_a_folder_too_big_to_remember(printer: Printer, clock: Clock) -> None:
+    cache = ListingCache(printer.list, ttl=5.0, max_entries=1, clock=clock)
+    assert cache.like("/A") == ["a"]
