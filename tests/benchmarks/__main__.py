@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.benchmarks.peers import PEERS, Peer
 from tests.benchmarks.report import Results, Sample, save, show
 from tests.benchmarks.servers import SERVERS, Site
 from tests.benchmarks.workloads import WORKLOADS, Ground, Workload, chosen, prepare, reset
+from tests.support.mounting import mount_device
 
 _USUAL = ["bambufs", "bambufs-later", "rclone-writes", "rclone-full", "curl", "lftp"]
 
@@ -76,9 +79,22 @@ class _Round:
     def _measure(self, workload: Workload, ground: Ground, run: Callable[[Ground], None]) -> None:
         counts = self.site.counts
         before = counts() if counts else None
-        seconds = workload.time(ground, run) - (self.peer.delay if workload.is_upload else 0.0)
+        with _given_up(ground.mount, self.results.server.patience):
+            seconds = workload.time(ground, run) - (self.peer.delay if workload.is_upload else 0.0)
         moved = counts() - before if counts and before else None
         self.results.add(self.peer.name, workload.name, Sample(seconds, moved))
+
+
+@contextlib.contextmanager
+def _given_up(mount: Path, seconds: float) -> Iterator[None]:
+    """Take the mount away from a workload that takes longer than ``seconds``: it fails, and so do those after it."""
+    connection = Path("/sys/fs/fuse/connections", mount_device(mount).rpartition(":")[2] or "none", "abort")
+    watch = threading.Timer(seconds, lambda: connection.write_text("1") if connection.exists() else 0)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _parse() -> argparse.Namespace:

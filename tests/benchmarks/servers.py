@@ -61,6 +61,8 @@ class Server:
     link: Link
     scale: Scale
     run: Callable[[Link], AbstractContextManager[Site]]
+    patience: float = 120.0
+    """Seconds after which a workload is hopeless: without REST, rclone fetches a file anew for each jump in it."""
 
     def open(self) -> AbstractContextManager[Site]:
         """Run it for the ``with`` block, with an empty card."""
