@@ -15,9 +15,10 @@ from ..printer.health import DoorHealth
 from ..printer.session import Timeouts
 from ..vfs.control import ControlFolder
 from ..vfs.dropfolder import DropFolder
-from ..vfs.filesystem import FileSystem, Settings
+from ..vfs.filesystem import FileSystem
 from ..vfs.printing import PrintDesk
 from ..vfs.root import Root
+from ..vfs.settings import Settings
 from ..vfs.shelf import Shelf
 from .controls import control_files
 

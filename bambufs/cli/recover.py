@@ -18,8 +18,9 @@ from ..config.file import read_files
 from ..config.resolve import Resolved, resolve
 from ..errors import UsageError
 from ..printer.doors import open_card
-from ..vfs.filesystem import FileSystem, Settings
+from ..vfs.filesystem import FileSystem
 from ..vfs.recovery import Kept, Recovery
+from ..vfs.settings import Settings
 from ..vfs.writeback import Remaining
 from .build import claim
 from .client import say, tell

@@ -14,25 +14,25 @@ from pathlib import Path
 
 from .. import interrupts
 from .blocks import BlockCache
-from .budget import Budget, SpoolFull
+from .budget import SpoolFull
 from .handles import Node
+from .local import LocalState
 from .spool import SpoolFile, spool_name
 from .streaming import Streams
 
 
 class Contents:
-    """The contents of nodes; new ones in ``spool_folder`` within ``budget``. ``clock``: seconds since the epoch."""
+    """The contents of nodes; new ones in the spool folder of ``local``. ``clock``: seconds since the epoch."""
 
     def __init__(
         self,
         blocks: BlockCache,
         streams: Streams,
-        spool_folder: Path,
-        budget: Budget,
+        local: LocalState,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._blocks, self._streams, self._spool_folder, self._clock = blocks, streams, spool_folder, clock
-        self._budget = budget
+        self._blocks, self._streams, self._clock = blocks, streams, clock
+        self._spool_folder, self._budget = local.spool_folder, local.budget
 
     def read(self, node: Node, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
@@ -127,9 +127,13 @@ class Contents:
         """Nobody writes to ``node`` any more, and it has been stored or is not wanted."""
         self._streams.abandon(node)
 
+    def new_place(self, path: str) -> Path:
+        """Where a new spool file for ``path`` shall be."""
+        return self._spool_folder / spool_name(path)
+
     def new_spool(self, path: str) -> SpoolFile:
         """A new, empty spool file for ``path``."""
-        spool = SpoolFile(self._spool_folder / spool_name(path), create=True, budget=self._budget)
+        spool = SpoolFile(self.new_place(path), create=True, budget=self._budget)
         spool.label(path)
         return spool
 

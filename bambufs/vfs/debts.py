@@ -16,10 +16,9 @@ from pathlib import Path
 from ..errors import PrinterError
 from ..printer import paths
 from ..printer.entry import Entry
-from .budget import Budget
 from .handles import Debt, Node, NodeTable
-from .journal import Journal, Record, new_id, sync_folder, this_boot
-from .lost import LostFound
+from .journal import Record, new_id, sync_folder, this_boot
+from .local import LocalState
 from .spool import SpoolFile
 
 logger = logging.getLogger(__name__)
@@ -30,17 +29,14 @@ class Debts:
 
     def __init__(
         self,
-        journal: Journal,
-        lost: LostFound,
+        local: LocalState,
         nodes: NodeTable,
-        spool_folder: Path,
-        budget: Budget,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._journal, self._lost, self._nodes = journal, lost, nodes
-        self._spool_folder, self._clock, self._boot = spool_folder, clock, this_boot()
-        self._budget = budget
+        self._journal, self._lost, self._nodes = local.journal, local.lost, nodes
+        self._spool_folder, self._clock, self._boot = local.spool_folder, clock, this_boot()
+        self._budget = local.budget
         self._lock = threading.Lock()
         self._grievances: dict[str, OSError] = {}
 

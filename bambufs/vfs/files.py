@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ..errors import again, os_error
 from ..printer import paths
@@ -26,7 +25,7 @@ from .debts import Debts
 from .handles import Node, NodeTable
 from .listings import ListingCache
 from .overlay import Overlay
-from .spool import SpoolFile, spool_name
+from .spool import SpoolFile
 from .uploads import Uploads, check_wanted
 from .writeback import WriteBack
 
@@ -50,14 +49,13 @@ class OpenFiles:
         uploads: Uploads,
         debts: Debts,
         *,
-        spool_folder: Path,
         write_back: float | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._card, self._listings, self._overlay, self._blocks = card, listings, overlay, blocks
         self.nodes, self.contents, self._uploads, self._debts = nodes, contents, uploads, debts
-        self._spool_folder, self._clock = spool_folder, clock
+        self._clock = clock
         self._create_lock = threading.Lock()
         self.in_background = write_back is not None
         self._write_back = self.write_back = WriteBack(
@@ -343,7 +341,7 @@ class OpenFiles:
     def publish(self, node: Node, path: str) -> None:
         """Store the overlay's ``node`` as the visible ``path``, now or in the background. Raises why that failed."""
         assert node.spool is not None
-        place = self._spool_folder / spool_name(path)
+        place = self.contents.new_place(path)
         if self.in_background:
             try:
                 self._debts.incur(node, path, in_background=True, place=place)

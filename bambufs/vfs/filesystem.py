@@ -11,8 +11,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataRefused, InvalidName, PrinterBusy, os_error
@@ -21,22 +19,19 @@ from ..printer.card import Card
 from ..printer.entry import Entry
 from .attributes import Attributes
 from .blocks import BlockCache
-from .budget import Budget
 from .contents import Contents
 from .dating import Dating
 from .debts import Debts
 from .files import WRITES, OpenFiles
 from .handles import NodeTable
-from .journal import Journal
 from .listings import ListingCache
-from .lost import LostFound
-from .overlay import Overlay
+from .local import LocalState
 from .owed import owed_lines
 from .renames import Renames
 from .scout import Scout
+from .settings import Settings
 from .spool import Content
 from .streaming import Streams
-from .times import TimeStore
 from .transfers import Transfers
 from .tree import Tree, check_replaceable
 from .uploads import Uploads
@@ -50,27 +45,6 @@ _ALL, _ONE_MORE = 99, 2
 
 _TRASH = ".Trash"
 _BLOCK_SIZE = 4096
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user may choose. Sizes in bytes, times in seconds."""
-
-    cache_folder: Path
-    ttl: float = 5.0
-    card_size: int = 32_000_000_000
-    cache_size: int = 2_000_000_000
-    spool_size: int = 0
-    """For the files that are written or have to be sent yet; 0 sets no limit but the disk's own."""
-    max_entries: int = 200_000
-    """How many listed files are remembered."""
-    read_only: bool = False
-    write_back: float | None = None
-    """After how much quiet a file is sent in the background; None sends it while its close waits."""
-    leave_patience: float = 30.0
-    """How long to wait at the end for a printer that is away."""
-    looks_ahead: bool = True
-    """Whether listings and content are fetched before they are asked for, and files sent while they are written."""
 
 
 class Space(NamedTuple):
@@ -92,35 +66,31 @@ class FileSystem:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        folder = settings.cache_folder
-        journal = Journal(folder)
-        lost = LostFound(journal, clock)
-        lost.rescue(folder / "spool")
-        nodes = NodeTable()
-        self._journal, self._transfers = journal, Transfers()
+        local, nodes = LocalState(settings, clock), NodeTable()
+        self._journal, self._times, self._overlay = local.journal, local.times, local.overlay
         self._card, self._settings, self._clock, self._monotonic = card, settings, clock, monotonic
-        self._times = TimeStore(folder / "times.sqlite")
-        self._overlay = Overlay(folder / "overlay")
+        self._transfers = Transfers()
         self._blocks = BlockCache(
             card,
-            folder / "blocks",
+            local.blocks_folder,
             max_bytes=settings.cache_size,
             reads_ahead=settings.looks_ahead,
             is_settled=self._times.is_settled,
             clock=clock,
         )
-        list_folder = Dating(card, self._times, self._blocks, clock=clock).listing
         self._listings = ListingCache(
-            list_folder, ttl=settings.ttl, max_entries=settings.max_entries, clock=monotonic
+            Dating(card, self._times, self._blocks, clock=clock).listing,
+            ttl=settings.ttl,
+            max_entries=settings.max_entries,
+            clock=monotonic,
         )
         self._scout = Scout(self._listings.listing, lambda: bool(card.pool.state["lent"]))
-        budget = Budget(settings.spool_size)
-        debts = Debts(journal, lost, nodes, folder / "spool", budget, clock=clock)
+        debts = Debts(local, nodes, clock=clock)
         streams = Streams(card, self._transfers, is_on=settings.looks_ahead and settings.write_back is None)
         self._uploads = Uploads(
             card, self._listings, self._blocks, self._times, self._transfers, streams, debts, nodes, clock=clock
         )
-        self._contents = Contents(self._blocks, streams, folder / "spool", budget, clock)
+        self._contents = Contents(self._blocks, streams, local, clock)
         self._files = OpenFiles(
             card,
             self._listings,
@@ -130,7 +100,6 @@ class FileSystem:
             self._contents,
             self._uploads,
             debts,
-            spool_folder=folder / "spool",
             write_back=settings.write_back,
             clock=clock,
             monotonic=monotonic,
@@ -139,13 +108,7 @@ class FileSystem:
         self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
         walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0, lambda: self._warm(_ALL))
         self._tree = Tree(
-            card,
-            self._listings,
-            self._overlay,
-            nodes,
-            walks,
-            is_read_only=settings.read_only,
-            made_at=int(clock()),
+            card, self._listings, self._overlay, nodes, walks, is_read_only=settings.read_only, made_at=int(clock())
         )
 
     def _replay(self) -> None:

@@ -14,9 +14,10 @@ import pytest
 from bambufs.mount.adapter import Adapter, Owner
 from bambufs.printer.family import ESP32, VSFTPD, Family
 from bambufs.vfs.control import ControlFile, ControlFolder, LineSink
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.printsink import PrintSink
 from bambufs.vfs.root import Root
+from bambufs.vfs.settings import Settings
 from tests.support.memory import MemoryPrinter
 from tests.support.threemf import make, pack
 from tests.unit.vfs.desk import Line, Shelf, desk_for

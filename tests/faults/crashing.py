@@ -24,8 +24,9 @@ from bambufs.errors import CardFull, PrinterError
 from bambufs.printer.card import Card
 from bambufs.printer.doors import open_card
 from bambufs.printer.session import FtpsSession, Timeouts
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.journal import Journal
+from bambufs.vfs.settings import Settings
 from tests.support import careful
 
 OLD, NEW, NEWER = b"old content", b"the new content " * 500, b"the content that is newer still " * 400

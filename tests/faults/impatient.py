@@ -9,7 +9,7 @@ from unittest import mock
 from bambufs.cli import main
 from bambufs.cli.build import open_filesystem
 from bambufs.printer.session import Timeouts
-from bambufs.vfs.filesystem import Settings
+from bambufs.vfs.settings import Settings
 
 TIMEOUTS = Timeouts(connect=0.7, greet=1.0, reply=1.0, stall=1.0, listing=2.0, final_reply=2.0)
 LEAVE_PATIENCE = 2.0

@@ -13,7 +13,8 @@ from bambufs.config import Config
 from bambufs.printer.card import Card
 from bambufs.printer.doors import open_card
 from bambufs.printer.session import Timeouts
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
+from bambufs.vfs.settings import Settings
 from tests.support.faultproxy import FaultProxy, fault_proxy
 from tests.support.ports import port_block
 from tests.support.vsftpd import Vsftpd, vsftpd_printer

@@ -21,7 +21,8 @@ from bambufs.printer.trust import make_context
 from bambufs.simulator import Printer
 from bambufs.simulator.hostile import KINDS
 from bambufs.vfs.attributes import Attributes
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
+from bambufs.vfs.settings import Settings
 from tests.hostile.world import MOST_GROWTH, Clockwork, attempt, listening, resident, soak_seconds, tree
 
 SHORT = Timeouts(connect=0.5, greet=0.7, reply=0.5, stall=0.5, listing=1.0, final_reply=0.7)

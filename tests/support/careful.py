@@ -25,7 +25,7 @@ def become() -> None:
     from bambufs.config import Config, settings
     from bambufs.printer.card import Card
     from bambufs.printer.session import Manners
-    from bambufs.vfs.filesystem import Settings
+    from bambufs.vfs.settings import Settings
 
     _set_default(Config, "careful", True)
     _set_default(Manners, "pipelines", False)

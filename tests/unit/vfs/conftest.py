@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
+from bambufs.vfs.settings import Settings
 from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 

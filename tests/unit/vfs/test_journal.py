@@ -14,9 +14,10 @@ import pytest
 
 from bambufs.errors import CardFull, PrinterUnreachable
 from bambufs.vfs import journal
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.journal import Journal, Record
 from bambufs.vfs.lost import LostFound
+from bambufs.vfs.settings import Settings
 from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import exists, read, write

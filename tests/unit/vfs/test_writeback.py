@@ -13,9 +13,10 @@ import pytest
 
 from bambufs.errors import CardFull, ConnectionDropped, InvalidName, LoginRefused, PrinterUnreachable
 from bambufs.printer.family import ESP32, VSFTPD, Family
-from bambufs.vfs.filesystem import FileSystem, Settings
+from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
+from bambufs.vfs.settings import Settings
 from bambufs.vfs.writeback import Remaining
 from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
