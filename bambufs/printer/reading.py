@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ConnectionDropped
-from .session import Download
+from .download import Download
 
 
 class Reading:

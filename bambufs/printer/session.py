@@ -8,7 +8,6 @@ reply would be taken for the answer to the next command (python/cpython#69645).
 
 from __future__ import annotations
 
-import ftplib
 import logging
 import socket
 import ssl
@@ -21,17 +20,16 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
+from .download import Download
 from .family import Family, family_of
 from .outflow import Outflow
-from .pace import Pace
 from .replies import connecting, translating
-from .sockets import connect, receive, receive_all
+from .sockets import connect, receive_all
 from .wire import ImplicitFtps, check_reply
 
 logger = logging.getLogger(__name__)
 
 USER = "bblp"
-BLOCK = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NEGLIGIBLE = 256 * 1024
 """Bytes in the queue that are not worth a round trip to wait for."""
@@ -96,47 +94,6 @@ class Target:
     check_certificate: Callable[[bytes], None] = field(default=lambda der: None, repr=False)
     """Called with the DER certificate before the access code is sent; raises to refuse."""
     manners: Manners = field(default_factory=Manners, repr=False, compare=False)
-
-
-class Download:
-    """A file on its way from the printer: an open data connection. Close it, or the session stays blocked."""
-
-    def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str, stall: float) -> None:
-        self._session, self._data, self._path, self._stall = session, data, path, stall
-        self._moved, self._waited = 0, 0.0
-        self._pace = Pace(clock=lambda: self._waited)
-
-    def read(self, size: int = BLOCK) -> bytes:
-        """The next bytes, at most ``size``; empty at the end.
-
-        Raises `PrinterTimeout` when nothing came for the stall time-out, or hardly anything for long (see `Pace`; only
-        the time in here counts), `ConnectionDropped`, `Interrupted`.
-        """
-        with translating(self._path):
-            began = time.monotonic()
-            block = receive(self._data, self._stall, size)
-            self._waited += time.monotonic() - began
-            self._moved += len(block)
-            self._pace.moved(self._moved)
-            return block
-
-    def abandon(self) -> None:
-        """Close the data connection and nothing more; the session must be closed after it."""
-        self._data.close()
-
-    def finish(self) -> None:
-        """End the transfer, wherever it is, and read its reply, which does not matter: the bytes were counted.
-
-        Cut short, a vsFTPd answers 426 and stays usable. ESP32 printers answer 451 after a whole file whose
-        size is a multiple of their block. A session that is out of step afterwards is closed.
-        """
-        self._data.close()
-        try:
-            self._session.final_reply()
-        except (ftplib.error_temp, ftplib.error_perm):
-            pass
-        except (ftplib.Error, EOFError, OSError, ValueError):
-            self._session.close()
 
 
 class FtpsSession:

@@ -15,7 +15,7 @@ import pytest
 import bambufs
 from bambufs import FileInfo
 from bambufs.errors import ConnectionDropped, InvalidName, LoginRefused, UsageError
-from bambufs.printer.session import BLOCK
+from bambufs.printer.download import BLOCK
 from tests.unit.api.conftest import Start
 
 BOTH = pytest.mark.parametrize("model", ["x1c", "p1s"])
