@@ -15,6 +15,7 @@ from ..config import MountOptions
 from ..errors import PrinterError, PrinterUnreachable, UsageError
 from ..mount import binding, daemon
 from ..mount.adapter import Adapter, Owner
+from ..mount.heap import limit_heaps
 from ..mount.leaving import Leaving
 from ..mount.settings import fuse_options
 from ..vfs.root import Root
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     def work(ready: Callable[[], None]) -> int:
         os.umask(0o077)
         daemon.allow_many_files()
+        limit_heaps()
         file = options.log_file or (None if args.foreground else config.printer_dir / "bambufs.log")
         faults = config.cache_dir / "faults.log"
         log.set_up(verbosity=args.verbose, file=file, faults=faults, largest=options.log_size)

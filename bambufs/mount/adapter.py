@@ -24,6 +24,7 @@ from ..printer import paths
 from ..vfs.attributes import Attributes
 from ..vfs.root import Root
 from .callers import is_told_to_stop, was_killed
+from .heap import Heap
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Adapter:
         self._told: dict[str, float] = {}
         self._folders: dict[int, _Folder] = {}
         self._folder_numbers = itertools.count(1)
+        self._heap = Heap()
         self._writers: set[int] = set()
         """Handles that may be written to."""
         self.was_mounted = False
@@ -216,6 +218,7 @@ class Adapter:
     def open(self, path: str, flags: int) -> int:
         """open(2) of an existing file."""
         number = self._fs.open(path, flags)
+        self._heap.opened()
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._writers.add(number)
         return number
@@ -228,17 +231,20 @@ class Adapter:
     def create(self, path: str, mode: int, flags: int) -> int:
         """open(2) with O_CREAT."""
         number = self._fs.create(path, flags)
+        self._heap.opened()
         self._writers.add(number)
         return number
 
     @_verb
     def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:
         """pread(2)."""
+        self._heap.moved(size)
         return self._fs.read(fh, size, offset)
 
     @_verb
     def write(self, path: str | None, data: bytes | memoryview, offset: int, fh: int) -> int:
         """pwrite(2). ``data`` may change once this has returned."""
+        self._heap.moved(len(data))
         return self._fs.write(fh, data, offset)
 
     @_verb
@@ -268,6 +274,7 @@ class Adapter:
         self._writers.discard(fh)
         with interrupts.watched(lambda: False):
             self._fs.release(fh)
+        self._heap.closed()
         return 0
 
     @_verb
