@@ -66,6 +66,15 @@ class ConnectionDropped(PrinterError):
     away = True
 
 
+class FileChanged(PrinterError):
+    """The file was written on the printer between two transfers of it, whose bytes do not belong together."""
+
+    @classmethod
+    def at(cls, path: str) -> FileChanged:
+        """The error for the file at ``path``."""
+        return cls("this file was changed on the printer while it was being read; open it again", path)
+
+
 class DataRefused(ConnectionDropped):
     """The printer talks to us and gives us no data connection: another program has the only one, or it was too slow."""
 

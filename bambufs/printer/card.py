@@ -121,6 +121,7 @@ class Card:
         ``offset`` must be 0 where the family has no REST. Raises `FileNotFoundError` and what the link raises.
         """
         with self._access.lend(bulk=True, patience=patience) as session:
+            version = None if session.pipelines else session.version(path)
             try:
                 download = session.download(path, offset)
             except NotSupported as refusal:
@@ -128,7 +129,7 @@ class Card:
                 raise ConnectionDropped("this printer cannot start in the middle of a file", path) from refusal
             except CardRefused as refusal:
                 raise gone(path) from refusal
-            reading = Reading(download, path, length)
+            reading = Reading(download, path, length, download.version or version)
             try:
                 yield reading
             except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ftplib
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .pace import Pace
 from .replies import translating
@@ -17,10 +17,26 @@ if TYPE_CHECKING:
 BLOCK = 64 * 1024
 
 
-class Download:
-    """A file on its way from the printer: an open data connection. Close it, or the session stays blocked."""
+class Version(NamedTuple):
+    """What the printer tells of a file when a transfer of it begins: its size, and the time of its last change.
 
-    def __init__(self, session: FtpsSession, data: ssl.SSLSocket, path: str, stall: float) -> None:
+    The time is by the printer's own clock, and good for nothing but being compared; None when it is not told.
+    """
+
+    size: int
+    mtime: int | None
+
+
+class Download:
+    """A file on its way from the printer: an open data connection. Close it, or the session stays blocked.
+
+    ``version`` is what is being sent, None when the printer does not tell.
+    """
+
+    def __init__(
+        self, session: FtpsSession, data: ssl.SSLSocket, path: str, stall: float, version: Version | None = None
+    ) -> None:
+        self.version = version
         self._session, self._data, self._path, self._stall = session, data, path, stall
         self._moved, self._waited = 0, 0.0
         self._pace = Pace(clock=lambda: self._waited)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from ..errors import ConnectionDropped
-from .download import Download
+from .download import Download, Version
 
 
 class Reading:
-    """The content of one file on its way here, checked for its length."""
+    """The content of one file on its way here, checked for its length.
 
-    def __init__(self, download: Download, path: str, length: int) -> None:
+    ``version`` is what is being sent, None when the printer does not tell: two transfers of one file belong together
+    when that is the same.
+    """
+
+    def __init__(self, download: Download, path: str, length: int, version: Version | None = None) -> None:
         self._download, self._path, self.left = download, path, length
+        self.version = version
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; empty once the expected length has come.

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ..errors import ConnectionDropped, PrinterTimeout
+from ..errors import ConnectionDropped, FileChanged, PrinterTimeout
 from .card import Card
+from .download import Version
 
 _SMALLEST, _LARGEST = 64 * 1024, 8 * 1024 * 1024
 """How much is fetched at once: little after a jump, more and more while the reader goes straight on."""
@@ -26,13 +27,16 @@ def fetch(
     A connection that breaks is made anew as long as the transfer comes on: it then goes on where it was, or from the
     start of the file where the printer cannot do that. ``on_progress`` is told the length of ``target``.
 
-    Raises `FileNotFoundError`, `ConnectionDropped` and what the link raises.
+    Raises `FileNotFoundError`, `ConnectionDropped`, `FileChanged` when the printer has another version of it than when
+    it began, and what the link raises.
     """
     tries = 0
+    version: Version | None = None
     while True:
         done = began = _start(card, target)
         try:
             with card.open_read(path, done, size - done) as reading:
+                version = _same(version if done else None, reading.version, path, size)
                 while block := reading.read(_BLOCK):
                     target.write(block)
                     done += len(block)
@@ -42,6 +46,13 @@ def fetch(
             tries = 1 if done > began and card.can_start_anywhere else tries + 1
             if tries >= _TRIES:
                 raise
+
+
+def _same(before: Version | None, now: Version | None, path: str, size: int) -> Version | None:
+    """The version of the file; raises `FileChanged` when it is not ``size`` bytes long, or another than ``before``."""
+    if now is not None and (now.size != size or now != (before or now)):
+        raise FileChanged.at(path)
+    return now or before
 
 
 def _start(card: Card, target: BinaryIO) -> int:
@@ -69,6 +80,7 @@ class RemoteFile(io.RawIOBase):
         self._at = 0
         self._window, self._window_start, self._step = b"", 0, _SMALLEST
         self._copy: BinaryIO | None = None
+        self._version: Version | None = None
 
     def readable(self) -> bool:
         """Always."""
@@ -127,6 +139,7 @@ class RemoteFile(io.RawIOBase):
             try:
                 blocks = []
                 with self._card.open_read(self.name, start, length) as reading:
+                    self._version = _same(self._version, reading.version, self.name, self.size)
                     while block := reading.read(_BLOCK):
                         blocks.append(block)
                 return b"".join(blocks)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from ..errors import PrinterError, PrinterTimeout, PrinterUnreachable
-from .download import Download
+from .download import Download, Version
 from .family import Family, family_of
 from .outflow import Outflow
 from .replies import connecting, translating
@@ -253,8 +253,15 @@ class FtpsSession:
     def download(self, path: str, offset: int = 0) -> Download:
         """Start fetching ``path`` from ``offset`` (bytes; only 0 where the family has no REST)."""
         with translating(path):
-            data = self._ftp.transfer(f"RETR {path}", offset=offset, ahead=True)
-        return Download(self, data, path, self._timeouts.stall)
+            questions = _version_questions(path) if self.pipelines else ()
+            data = self._ftp.transfer(f"RETR {path}", offset=offset, ahead=True, beside=questions)
+        version = _version(self._ftp.told) if questions else None
+        return Download(self, data, path, self._timeouts.stall, version)
+
+    def version(self, path: str) -> Version | None:
+        """What a download of ``path`` would send now, None when it is not told; `Download` tells where it pipelines."""
+        with translating(path):
+            return _version(self._ftp.answers(*_version_questions(path)))
 
     def store(
         self,
@@ -388,6 +395,16 @@ def _set_time(path: str, mtime: int) -> str:
 def _size(reply: str) -> int:
     check_reply(reply, "2")
     return int(reply[3:].strip())
+
+
+def _version_questions(path: str) -> tuple[str, str]:
+    return f"SIZE {path}", f"MDTM {path}"
+
+
+def _version(replies: Sequence[str]) -> Version | None:
+    size, mtime = replies
+    told = size[4:].strip() if size.startswith("213 ") else ""
+    return Version(int(told), _told_time(mtime)) if told.isdecimal() else None
 
 
 def _told_time(reply: str) -> int | None:

@@ -38,8 +38,8 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
     ``patience`` is how long the next reply may take, in seconds, ``lost_after`` how long a command may go without
     being acknowledged by the other machine before the printer counts as gone.
-    ``pipelines`` tells that commands may be sent before
-    those in front of them are answered.
+    ``pipelines`` tells that commands may be sent before those in front of them are answered; ``told`` is what was
+    answered to the last questions that were asked beside a transfer.
     """
 
     def __init__(self, context: ssl.SSLContext, server_name: str, patience: float) -> None:
@@ -51,6 +51,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
         self._received = b""
         self._known_session: ssl.SSLSession | None = None
         self._owes_port = False
+        self.told: Sequence[str] = ()
         self._ahead: tuple[socket.socket, float] | None = None
 
     @property
@@ -181,12 +182,15 @@ class ImplicitFtps(ftplib.FTP_TLS):
 
     # --- data connections -------------------------------------------------------------------------
 
-    def transfer(self, command: str, *, folder: str = "", offset: int = 0, ahead: bool = False) -> ssl.SSLSocket:
+    def transfer(
+        self, command: str, *, folder: str = "", offset: int = 0, ahead: bool = False, beside: Sequence[str] = ()
+    ) -> ssl.SSLSocket:
         """The data connection for ``command``, in ``folder`` and from ``offset`` (bytes) on; end it with `conclude`.
 
         Passive, and to the control connection's own host: the address in the PASV reply is 0.0.0.0 on a P1S
         (jneilliii/OctoPrint-BambuPrinter#18). vsFTPd printers answer 522 and hang up unless the control connection's
-        TLS session is resumed. ``ahead`` asks for the next transfer's port in the same breath.
+        TLS session is resumed. ``ahead`` asks for the next transfer's port in the same breath, and ``beside`` are
+        questions whose replies are then in `told`; only where it pipelines.
         """
         cwd, rest = ([f"CWD {folder}"] if folder else []), ([f"REST {offset}"] if offset else [])
         if not self.pipelines:
@@ -197,7 +201,7 @@ class ImplicitFtps(ftplib.FTP_TLS):
             for reply in moved:
                 check_reply(reply, "2")
             raw, cwd = self._begin_data(port), []
-        return self._at_once(raw, [*cwd, *rest, command], ahead)
+        return self._at_once(raw, beside, [*cwd, *rest, command], ahead)
 
     def _step_by_step(self, cwd: Sequence[str], commands: Sequence[str]) -> ssl.SSLSocket:
         """As every printer takes it: TLS starts after the 150."""
@@ -220,22 +224,24 @@ class ImplicitFtps(ftplib.FTP_TLS):
             self._known_session = self.control.session
         return self._known_session
 
-    def _at_once(self, raw: socket.socket, commands: Sequence[str], ahead: bool) -> ssl.SSLSocket:
+    def _at_once(
+        self, raw: socket.socket, beside: Sequence[str], commands: Sequence[str], ahead: bool
+    ) -> ssl.SSLSocket:
         """Ask for everything at once, and begin TLS before the 150 has come: it waits in the socket until then."""
         try:
-            self._ask([*commands, "PASV"] if ahead else commands)
+            self._ask([*beside, *commands, "PASV"] if ahead else [*beside, *commands])
             self._owes_port = ahead
             secured = self._begin_tls(connected(raw, self.patience))
         except OSError:
             raw.close()
             if self.wait_for_input(min(_SECOND_THOUGHTS, self.patience)):
-                self._begun(commands)  # it may have been refused
+                self._begun(beside, commands)  # it may have been refused
             raise
         except BaseException:
             raw.close()
             raise
         try:
-            refusal = self._begun(commands)
+            refusal = self._begun(beside, commands)
             patiently(secured.do_handshake, self.patience)
             if refusal is not None:
                 self._run_dry(secured)
@@ -245,8 +251,9 @@ class ImplicitFtps(ftplib.FTP_TLS):
             raise
         return secured
 
-    def _begun(self, commands: Sequence[str]) -> str | None:
+    def _begun(self, beside: Sequence[str], commands: Sequence[str]) -> str | None:
         """Read the replies up to the 150 of the last of ``commands``; returns the refusal of one before it, if any."""
+        self.told = [self.getmultiline() for _ in beside]
         *prepared, begun = [self.getmultiline() for _ in commands]
         refusal = next((reply for reply in prepared if reply[:1] not in "23"), None)
         if not begun.startswith("1"):

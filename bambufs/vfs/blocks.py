@@ -38,6 +38,7 @@ class Settled(Protocol):
 class BlockCache:
     """Remote files by path; the ones unused longest go when more than ``max_bytes`` are kept.
 
+    ``on_changed`` is told the path of a file of which the printer turns out to have another version than was listed.
     ``folder`` belongs to it alone. ``clock`` gives seconds since the epoch. Raises `OSError` when the folder cannot be
     used.
     """
@@ -50,10 +51,11 @@ class BlockCache:
         max_bytes: int,
         reads_ahead: bool = True,
         is_settled: Settled = lambda path, entry, since: False,
+        on_changed: Callable[[str], object] = lambda path: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._source, self._folder, self._max_bytes, self._reads_ahead = source, folder, max_bytes, reads_ahead
-        self._is_settled, self._clock = is_settled, clock
+        self._is_settled, self._on_changed, self._clock = is_settled, on_changed, clock
         self._lock = threading.Lock()
         self._files: OrderedDict[str, RemoteFile] = OrderedDict()
         self._kept = OrderedDict((kept.path, kept) for kept in load(folder))
@@ -128,12 +130,20 @@ class BlockCache:
             local,
             make_room=self.make_room,
             on_progress=self._note,
+            on_changed=self._changed,
             began=began,
             reads_ahead=self._reads_ahead,
         )
         self._files[path] = file
         self._count_locked(file)
         return file
+
+    def _changed(self, file: RemoteFile) -> None:
+        """Whoever opens ``file`` from now on shall get what the printer has; those who have it open are told."""
+        with self._lock:
+            outdated = self._taken_out_locked([file.key]) if self._files.get(file.key) is file else []
+        _discard(outdated)
+        self._on_changed(file.key)
 
     # --- letting go -------------------------------------------------------------------------------
 

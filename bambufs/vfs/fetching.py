@@ -17,7 +17,8 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 from .. import interrupts
-from ..errors import ConnectionDropped, PrinterTimeout, again
+from ..errors import ConnectionDropped, FileChanged, PrinterTimeout, again
+from ..printer.download import Version
 from ..printer.entry import Entry
 from .sparse import SparseFile
 from .spool import SpoolFile
@@ -73,6 +74,10 @@ class Source(Protocol):
 class Content(Protocol):
     """A transfer in progress."""
 
+    @property
+    def version(self) -> Version | None:
+        """What is being sent; None when that is not told."""
+
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; empty only at the end."""
 
@@ -83,7 +88,7 @@ class RemoteFile:
     ``key`` is the path by which the cache knows it, ``path`` what it is called on the printer now.
     ``began`` is when its content began to come in, in seconds since the epoch. ``users`` is counted by the cache, and
     ``counted`` is how many of its bytes the cache has counted. ``on_progress`` is called now and then while it is
-    fetched.
+    fetched, ``on_changed`` when the printer has another version now, of which nothing is taken.
     """
 
     def __init__(
@@ -95,12 +100,15 @@ class RemoteFile:
         *,
         make_room: Callable[[], None] = lambda: None,
         on_progress: Callable[[RemoteFile], object] = lambda file: None,
+        on_changed: Callable[[RemoteFile], object] = lambda file: None,
         began: float = 0.0,
         reads_ahead: bool = True,
     ) -> None:
         self.path = self.key = path
         self.entry, self.size, self.began, self._reads_ahead = entry, entry.size, began, reads_ahead
-        self._source, self._local, self._make_room, self._on_progress = source, local, make_room, on_progress
+        self._source, self._local = source, local
+        self._make_room, self._on_progress, self._on_changed = make_room, on_progress, on_changed
+        self._version: Version | None = None
         self._condition = threading.Condition()
         self._wanted: list[tuple[int, int]] = []
         self._ahead_to = 0
@@ -274,10 +282,20 @@ class RemoteFile:
         """One transfer, from ``start`` for as long as its next bytes are of use."""
         with ExitStack() as transfer:
             content = transfer.enter_context(self._source.open_read(self.path, start, self.size - start))
+            self._check_version(content.version)
             self._take(content, start)
             if self._reads_ahead and self._is_awaited() and self._source.has_spare:
                 # Its end takes a round trip, which whoever has jumped elsewhere need not wait for.
                 threading.Thread(target=transfer.pop_all().close, name="bambufs-fetch-end", daemon=True).start()
+
+    def _check_version(self, version: Version | None) -> None:
+        """Raise `FileChanged` unless ``version`` is the one that was sent before, and has the size that was listed."""
+        if version is None:
+            return
+        if version != (self._version or version) or version.size != self.size:
+            self._on_changed(self)
+            raise FileChanged.at(self.path)
+        self._version = version
 
     def _is_awaited(self) -> bool:
         """Whether somebody waits for bytes that are not here."""

@@ -76,6 +76,7 @@ class FileSystem:
             max_bytes=settings.cache_size,
             reads_ahead=settings.looks_ahead,
             is_settled=self._times.is_settled,
+            on_changed=lambda path: self._listings.forget(paths.parent(path)),
             clock=clock,
         )
         self._listings = ListingCache(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,33 +66,44 @@ class _Round:
 
     def _run_all(self, workloads: Sequence[Workload], ground: Ground) -> None:
         tasks = self.peer.tasks(self.site) if self.peer.tasks else None
+        watch = _Watch(ground.mount, self.results.server.patience)
         for workload in workloads:
             may = self.peer.only if tasks is None else tasks
             if may and workload.name not in may:
                 continue
+            if watch.has_given_up:
+                self.results.fail(self.peer.name, workload.name, "its mount was taken away before")
+                continue
             try:
-                self._measure(workload, ground, tasks[workload.name] if tasks else workload.run)
+                with watch:
+                    self._measure(workload, ground, tasks[workload.name] if tasks else workload.run)
             except Exception as error:  # the next workload may do better, and the table shows it
                 self.results.fail(self.peer.name, workload.name, repr(error))
 
     def _measure(self, workload: Workload, ground: Ground, run: Callable[[Ground], None]) -> None:
         counts = self.site.counts
         before = counts() if counts else None
-        with _given_up(ground.mount, self.results.server.patience):
-            seconds = workload.time(ground, run) - (self.peer.delay if workload.is_upload else 0.0)
+        seconds = workload.time(ground, run) - (self.peer.delay if workload.is_upload else 0.0)
         moved = counts() - before if counts and before else None
         self.results.add(self.peer.name, workload.name, Sample(seconds, moved))
 
 
-@contextlib.contextmanager
-def _given_up(mount: Path, seconds: float) -> Iterator[None]:
-    """Take the mount away from a workload that takes longer than ``seconds``: it fails, and so do those after it."""
-    watch = threading.Timer(seconds, lambda: subprocess.run(["umount", "-f", mount], capture_output=True, check=False))
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.cancel()
+class _Watch:
+    """Takes ``mount`` away from a workload that takes longer than ``seconds``, so that it fails."""
+
+    def __init__(self, mount: Path, seconds: float) -> None:
+        self._mount, self._seconds, self.has_given_up = mount, seconds, False
+
+    def __enter__(self) -> None:
+        self._timer = threading.Timer(self._seconds, self._give_up)
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _give_up(self) -> None:
+        self.has_given_up = True
+        subprocess.run(["umount", "-f", self._mount], capture_output=True, check=False)
 
 
 def _parse() -> argparse.Namespace:

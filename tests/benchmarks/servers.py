@@ -61,7 +61,7 @@ class Server:
     link: Link
     scale: Scale
     run: Callable[[Link], AbstractContextManager[Site]]
-    patience: float = 120.0
+    patience: float = 240.0
     """Seconds after which a workload is hopeless: without REST, rclone fetches a file anew for each jump in it."""
 
     def open(self) -> AbstractContextManager[Site]:
@@ -107,6 +107,6 @@ SERVERS = {
         Server("loopback", "vsftpd on this machine", Link(0.0, 0.0), Scale(), _vsftpd),
         Server("wifi", "vsftpd, round trip 8 ms, 12 MB/s", Link(0.008, 12e6), Scale(), _vsftpd),
         Server("far", "vsftpd, round trip 30 ms, 2 MB/s", Link(0.030, 2e6), _FAR, _vsftpd),
-        Server("p1s", "simulated P1S, round trip 8 ms, 70 kB/s", Link(0.008, 70e3), _SLOW, _simulated_p1s),
+        Server("p1s", "simulated P1S, round trip 8 ms, 70 kB/s", Link(0.008, 70e3), _SLOW, _simulated_p1s, 90.0),
     )
 }

@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 from bambufs.errors import CardRefused, PrinterError
 from bambufs.printer.breaker import Breaker
 from bambufs.printer.card import Card
+from bambufs.printer.download import Version
 from bambufs.printer.family import VSFTPD, Family
 from bambufs.printer.pool import SessionPool
 from bambufs.printer.session import FtpsSession, Stored
@@ -126,8 +127,8 @@ def _refused(path: str, reply: str = "550 Failed.") -> CardRefused:
 class MemoryDownload:
     """The content of a file, as it was when it was asked for."""
 
-    def __init__(self, printer: MemoryPrinter, content: bytes) -> None:
-        self._printer, self._content = printer, content
+    def __init__(self, printer: MemoryPrinter, content: bytes, version: Version | None) -> None:
+        self._printer, self._content, self.version = printer, content, version
 
     def read(self, size: int = 65536) -> bytes:
         """The next bytes."""
@@ -189,12 +190,17 @@ class MemorySession:
         kind, size = ("d", 0) if path in self._printer.folders else ("-", len(self._printer.files[path]))
         return f"{kind}rw-rw-rw-   1 root  root    {size} {date} {name}"
 
+    def version(self, path: str) -> Version | None:
+        """What a download would send."""
+        content = self._printer.files.get(path)
+        return None if content is None else Version(len(content), self._printer.times.get(path, UPLOADED))
+
     def download(self, path: str, offset: int = 0) -> MemoryDownload:
         """Begin to read."""
         self._printer.begin("RETR", path, str(offset))
         if path not in self._printer.files:
             raise _refused(path)
-        return MemoryDownload(self._printer, self._printer.files[path][offset:])
+        return MemoryDownload(self._printer, self._printer.files[path][offset:], self.version(path))
 
     def store(
         self,

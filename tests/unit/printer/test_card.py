@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -271,8 +272,30 @@ def test_session_is_of_use_after_reading(start: Start, model: str) -> None:
     put(printer, "cache/x.3mf", b"x" * 1024)
     everything(card, "/cache/x.3mf", 1024)
     card.list("/")
-    assert verbs(printer) == ["RETR", "CWD", "LIST"]
+    assert verbs(printer) == ["SIZE", "MDTM", "RETR", "CWD", "LIST"]
     assert card.pool.state["opened"] == 1
+
+
+@BOTH
+@pytest.mark.parametrize("pipelines", [True, False])
+def test_transfer_tells_which_version_it_is_of(start: Start, model: str, pipelines: bool) -> None:
+    card, printer = start(model, manners=Manners(pipelines=pipelines))
+    versions = []
+    for content, mtime in ((OLD, EXACT), (OLD, EXACT + 60), (NEW * 2, EXACT)):
+        put(printer, "cache/x.3mf", content)
+        os.utime(printer.card / "cache/x.3mf", (mtime, mtime))
+        with card.open_read("/cache/x.3mf", 0, len(content)) as reading:
+            assert reading.read(100) == content
+            versions.append(reading.version)
+    assert None not in versions
+    assert len(set(versions)) == 3
+
+
+def test_transfer_is_of_use_where_no_sizes_are_told(start: Start) -> None:
+    card, printer = start(refused="SIZE:502")
+    put(printer, "cache/x.3mf")
+    with card.open_read("/cache/x.3mf", 0, len(OLD)) as reading:
+        assert (reading.read(100), reading.version) == (OLD, None)
 
 
 def test_file_is_read_from_the_middle(start: Start) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from bambufs.errors import CardFull, CardRefused, ConnectionDropped
+from bambufs.printer.download import Version
 from bambufs.printer.session import FtpsSession, Stored, Timeouts
 from tests.support import scripted as talk
 from tests.support.scripted import (
@@ -167,17 +168,24 @@ def test_upload_that_is_refused_leaves_the_session_in_step() -> None:
         assert session.answers()
 
 
+VERSION = [ask("SIZE /x", "213 5000000"), ask("MDTM /x", "213 20090213233130")]
+
+
 def test_download_from_the_middle_that_is_cut_short_leaves_the_session_in_step() -> None:
     script = [gives("RETR /x", b"x" * 5_000_000, end="426 Failure writing network stream.", rest=7), offers()]
-    with talking(*script, STILL_IN_STEP) as (session, _):
+    with talking(*VERSION, *script, STILL_IN_STEP) as (session, _):
         download = session.download("/x", 7)
+        assert download.version == Version(5_000_000, 1_234_567_890)
         assert download.read(10)
         download.finish()
         assert session.answers()
 
 
+REFUSED = [ask("SIZE /x", "550 Could not get file size."), ask("MDTM /x", "550 Could not get modification time.")]
+
+
 def test_download_that_is_refused_leaves_the_session_in_step() -> None:
-    with talking(denies("RETR /x", "550 Failed to open file."), offers(), STILL_IN_STEP) as (session, _):
+    with talking(*REFUSED, denies("RETR /x", "550 Failed to open file."), offers(), STILL_IN_STEP) as (session, _):
         with pytest.raises(CardRefused):
             session.download("/x")
         assert session.answers()

@@ -16,7 +16,8 @@ from typing import cast
 import pytest
 
 from bambufs import interrupts
-from bambufs.errors import ConnectionDropped, Interrupted, PrinterTimeout, PrinterUnreachable
+from bambufs.errors import ConnectionDropped, FileChanged, Interrupted, PrinterTimeout, PrinterUnreachable
+from bambufs.printer.download import Version
 from bambufs.printer.entry import Entry
 from bambufs.vfs import blocks
 from bambufs.vfs import fetching as fetching_module
@@ -36,6 +37,7 @@ class Printer:
 
     def __init__(self) -> None:
         self.content = CONTENT
+        self.version: Version | None = None
         self.can_start_anywhere, self.is_wanted, self.has_spare = True, False, False
         self.transfers: list[tuple[str, int]] = []
         self.sent = 0
@@ -65,6 +67,7 @@ class Transfer:
 
     def __init__(self, printer: Printer, offset: int, end: int, break_after: int | None) -> None:
         self._printer, self._offset, self._end, self._left = printer, offset, end, break_after
+        self.version = printer.version
 
     def read(self, size: int) -> bytes:
         if not self._printer.gate.wait(20):
@@ -400,6 +403,54 @@ def test_another_version_is_another_file(cache: BlockCache, printer: Printer) ->
     printer.content = bytes(len(CONTENT))
     assert cache.borrow("/x", ENTRY._replace(mtime=ENTRY.mtime + 60)).read(4, 8) == bytes(4)
     assert old.read(4, 8) == CONTENT[8:12]
+
+
+FIRST, SECOND = Version(len(CONTENT), 1_000_000_000), Version(len(CONTENT), 1_000_000_001)
+
+
+@pytest.mark.parametrize("now", [SECOND, Version(len(CONTENT) + 1, 1_000_000_000)])
+def test_bytes_of_two_versions_are_never_mixed(
+    cache: BlockCache, file: RemoteFile, printer: Printer, now: Version
+) -> None:
+    printer.version = FIRST
+    file.read(4096, 0)
+    wait_until(lambda: not fetching(), "the first transfer to end")
+    printer.version, printer.content = now, bytes(len(CONTENT))
+    sent = printer.sent
+    for _ in range(2):
+        with pytest.raises(FileChanged, match="changed on the printer"):
+            file.read(4096, 4 * MEGABYTE)
+    assert printer.sent == sent
+    assert file.read(4096, 0) == CONTENT[:4096]
+
+
+def test_transfers_of_one_version_belong_together(file: RemoteFile, printer: Printer) -> None:
+    printer.version = FIRST
+    assert file.read(4096, 0) + file.read(4096, 4 * MEGABYTE) == CONTENT[:4096] + CONTENT[4 * MEGABYTE :][:4096]
+
+
+def test_file_of_another_size_than_was_listed_is_not_cut_to_that(file: RemoteFile, printer: Printer) -> None:
+    printer.version = Version(len(CONTENT) + 5, 1_000_000_000)
+    with pytest.raises(FileChanged):
+        file.read(4096, 0)
+
+
+def test_changed_file_is_fetched_anew_by_who_opens_it_then(printer: Printer, tmp_path: Path) -> None:
+    changed: list[str] = []
+    cache = BlockCache(
+        cast(Source, printer), tmp_path / "blocks", max_bytes=20 * MEGABYTE, on_changed=changed.append
+    )
+    file = cache.borrow("/x", ENTRY)
+    printer.version = FIRST
+    file.read(4096, 0)
+    wait_until(lambda: not fetching(), "the first transfer to end")
+    printer.version, printer.content = SECOND, bytes(len(CONTENT))
+    with pytest.raises(FileChanged):
+        file.read(4096, 4 * MEGABYTE)
+    assert changed == ["/x"]
+    assert cache.borrow("/x", ENTRY).read(4096, 0) == bytes(4096)
+    cache.close()
+    wait_until(lambda: not fetching(), "the fetching to end")
 
 
 # --- what is kept -----------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class Printer:
 
 
 class Transfer:
+    version = None
+
     def read(self, size: int) -> bytes:
         return CONTENT
 
