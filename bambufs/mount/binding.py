@@ -29,6 +29,7 @@ from .settings import MAX_BACKGROUND, SHORTLY_HELD
 EXIT_NO_FUSE = 6
 
 _CODEC = "bambufs-names"
+_WITH_MAX_THREADS = 12  # of libfuse 3
 _TICKS = 0.03
 """Seconds by which the kernel's clock for what it holds may be late: two ticks of the slowest."""
 
@@ -128,6 +129,8 @@ class _Fuse3:
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
         adapter.attach(*_signals(self._fuse), functools.partial(_forget, self._fuse))
+        if self._fuse.fuse_version_minor < _WITH_MAX_THREADS:  # it has no bound then, and refuses what it does not know
+            options = {name: value for name, value in options.items() if name != "max_threads"}
         return _served(lambda: self._class(_Operations(adapter), mountpoint, **options))
 
 
