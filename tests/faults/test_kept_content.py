@@ -213,3 +213,16 @@ def test_after_a_kill_in_the_middle_of_reading_every_byte_is_the_printers(
         ahead = [int(command.argument) for command in server.commands("REST")[before:]]
         assert all(offset >= 9_200_000 for offset in ahead)
         assert (site.point / "film.mp4").read_bytes() == CONTENT
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_never_mixed(server: Vsftpd, site: Site, binding: str) -> None:
+    put(server, CONTENT, LAST_YEAR)
+    mount(site, server)
+    with open(site.point / "film.mp4", "rb", buffering=0) as film:
+        assert os.pread(film.fileno(), 4096, 0) == CONTENT[:4096]
+        put(server, OTHER, LAST_YEAR + 60, "film.new")
+        (server.root / "film.new").rename(server.root / "film.mp4")
+        with pytest.raises(OSError, match="Input/output error"):
+            os.pread(film.fileno(), 4096, SIZE - 4096)
+    wait_until(lambda: part(site, SIZE - 4096, 4096) == OTHER[SIZE - 4096 :], "the new film to be seen")
+    assert (site.point / "film.mp4").read_bytes() == OTHER
