@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
+from cachetools import LRUCache
+
 from .. import interrupts
 from ..errors import Interrupted, PrinterError
 from ..printer import paths
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _RENAME_NOREPLACE = 1
 _QUIET_SECONDS = 30.0
+_PAGES_KNOWN = 10_000
 _TRUE_ERRORS = ("builtins", "bambufs.errors")
 
 
@@ -103,6 +106,8 @@ class Adapter:
         self._folders: dict[int, _Folder] = {}
         self._folder_numbers = itertools.count(1)
         self._heap = Heap()
+        self._pages: LRUCache[str, tuple[int, int]] = LRUCache(_PAGES_KNOWN)
+        """Of which version of a file the kernel may hold pages, as of when it was last opened."""
         self._writers: set[int] = set()
         """Handles that may be written to."""
         self.was_mounted = False
@@ -222,6 +227,18 @@ class Adapter:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._writers.add(number)
         return number
+
+    def keeps_pages(self, path: str, fh: int) -> bool:
+        """Whether what the kernel holds of the content at ``path`` is of the version that was opened as ``fh``.
+
+        libfuse's own look at size and time (auto_cache) may be a second old, and then pages of two versions are mixed.
+        """
+        version = self._fs.version_of(fh)
+        with self._lock:
+            before = self._pages.pop(path, None)
+            if version is not None:
+                self._pages[path] = version
+        return version is not None and version == before
 
     def is_live(self, fh: int) -> bool:
         """Whether the kernel must not keep what is read from the handle: it is made on the spot."""

@@ -130,11 +130,13 @@ class Calls:
         return 0
 
     def open(self, path: bytes, fip: Any) -> int:
-        """What is made on the spot is kept out of the kernel's page cache, which goes by size and time."""
-        adapter, details = self.operations.adapter, fip.contents
-        number = details.fh = adapter.open(decoded(path), details.flags)
+        """What is made on the spot is kept out of the kernel's page cache; all else stays there with its version."""
+        adapter, details, name = self.operations.adapter, fip.contents, decoded(path)
+        number = details.fh = adapter.open(name, details.flags)
         if adapter.is_live(number):
             details.direct_io = 1
+        elif adapter.keeps_pages(name, number):
+            details.keep_cache = 1
         return 0
 
     def create(self, path: bytes, mode: int, fip: Any) -> int:

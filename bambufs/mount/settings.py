@@ -30,7 +30,6 @@ def fuse_options(host: str, ttl: float, *, read_only: bool = False, allow_other:
         "foreground": True,
         "fsname": f"bambufs:{host}",
         "subtype": "bambufs",
-        "auto_cache": True,
         "attr_timeout": held,
         "entry_timeout": held,
         "negative_timeout": 0,

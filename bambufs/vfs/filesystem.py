@@ -76,7 +76,7 @@ class FileSystem:
             max_bytes=settings.cache_size,
             reads_ahead=settings.looks_ahead,
             is_settled=self._times.is_settled,
-            on_changed=lambda path: self._listings.forget(paths.parent(path)),
+            on_changed=self._changed,
             clock=clock,
         )
         self._listings = ListingCache(
@@ -141,6 +141,11 @@ class FileSystem:
         if self._settings.looks_ahead and self._card.pool.state["limit"] == 1:
             self._scout.start()
         self._warm(_ONE_MORE)
+
+    def _changed(self, path: str) -> None:
+        """The printer has another version of the file at ``path`` than is known."""
+        self._times.forget(path)
+        self._listings.forget(paths.parent(path))
 
     def _warm(self, sessions: int) -> None:
         if self._settings.looks_ahead:
@@ -230,6 +235,11 @@ class FileSystem:
         if flags & WRITES:
             self._tree.check_writable(path)
         return self._files.open(path, flags)
+
+    def version_of(self, fh: int) -> tuple[int, int] | None:
+        """Size and time of what was opened, when it is the printer's; None for content that is on its way there."""
+        node = self._files.nodes.handle(fh).node
+        return None if node.spool is not None or node.remote is None else (node.remote.size, node.remote.mtime)
 
     def create(self, path: str, flags: int) -> int:
         """Create a file and open it; raises EEXIST (also for a name that differs in case only), EINVAL, EROFS."""

@@ -141,6 +141,10 @@ class Root:
         """See `FileSystem.open`."""
         return self._control.open(path, flags) if self._is_control(path) else self._at(path).open(path, flags)
 
+    def version_of(self, fh: int) -> tuple[int, int] | None:
+        """See `FileSystem.version_of`; only what lies on the card has one."""
+        return self._fs.version_of(fh) if self._by(fh) is self._fs else None
+
     def create(self, path: str, flags: int) -> int:
         """See `FileSystem.create`; the control folder takes no new files."""
         if not self._is_control(path):

@@ -116,6 +116,14 @@ def test_what_nobody_foresaw_is_logged_with_its_traceback(
     assert "Traceback" in caplog.text
 
 
+def test_kernel_keeps_the_pages_of_a_version_only_as_long_as_it_is_opened(adapter: Adapter, fs: FileSystem) -> None:
+    kept = []
+    for version in ((5, 1000), (5, 1000), (5, 1060), (5, 1060), None, (5, 1060), (5, 1060), (6, 1060)):
+        fs.answer = version
+        kept.append(adapter.keeps_pages("/x", 1))
+    assert kept == [False, True, False, True, False, False, True, False]
+
+
 def test_every_verb_translates_its_errors(adapter: Adapter, fs: FileSystem) -> None:
     fs.error = EOFError()
     folder = adapter.opendir("/")
