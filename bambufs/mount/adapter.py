@@ -98,6 +98,8 @@ class Adapter:
 
     def __init__(self, root: Root, owner: Owner, *, on_mounted: Callable[[], None] = lambda: None) -> None:
         self._fs, self._owner, self._on_mounted = root, owner, on_mounted
+        self._folder_mode = stat.S_IFDIR | 0o777 & ~owner.umask
+        self._file_mode = stat.S_IFREG | 0o666 & ~owner.umask
         self._interrupted: Callable[[], bool] = lambda: False
         self._caller: Callable[[], int] = lambda: 0
         self._forget: Callable[[str], object]
@@ -146,10 +148,8 @@ class Adapter:
             logger.warning("%s", sentence)
 
     def _mode(self, attributes: Attributes) -> int:
-        permissions = attributes.mode
-        if permissions is None:
-            permissions = (0o777 if attributes.is_dir else 0o666) & ~self._owner.umask
-        return (stat.S_IFDIR if attributes.is_dir else stat.S_IFREG) | permissions
+        usual = self._folder_mode if attributes.is_dir else self._file_mode
+        return usual if attributes.mode is None else stat.S_IFMT(usual) | attributes.mode
 
     def _status(self, attributes: Attributes) -> Status:
         links, owner = 2 if attributes.is_dir else 1, self._owner

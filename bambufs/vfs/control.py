@@ -19,7 +19,6 @@ from typing import Protocol
 
 from .. import interrupts
 from ..errors import InvalidJob, os_error
-from ..printer import paths
 from .attributes import Attributes
 
 FOLDER = "/.bambufs"
@@ -132,7 +131,7 @@ class ControlFolder:
     @staticmethod
     def owns(path: str) -> bool:
         """Whether ``path`` is the folder or something in it."""
-        return path == FOLDER or paths.is_below(path, FOLDER)
+        return path.startswith(FOLDER) and (path == FOLDER or path.startswith(FOLDER + "/"))
 
     def attributes(self, path: str) -> Attributes | None:
         """What is at ``path``, or None."""
