@@ -235,7 +235,12 @@ class Ledger:
     def _begun(self, job: PrintJob) -> PrintOutcome:
         logger.info("%s: asking for %s, plate %d", self.name, job.path, job.plate)
         return PrintOutcome.begin(
-            path=job.path, name=job.subtask_name, task_id=job.task_id, state=self.state, now=self._clock()
+            path=job.path,
+            name=job.subtask_name,
+            task_id=job.task_id,
+            state=self.state,
+            now=self._clock(),
+            before=self._outcome,
         )
 
     def step(self, change: Callable[[PrintOutcome], PrintOutcome]) -> None:

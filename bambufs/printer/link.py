@@ -211,12 +211,11 @@ class PrinterLink:
 
     def command(self, command: str, timeout: float = 10.0) -> Ack:
         """Send pause, resume or stop. Raises `InvalidJob` for another word, `PrinterError` if it is refused."""
-        payload = command_payload(command)
+        payload, before = command_payload(command), self.outcome
         ack = self.request(payload, timeout)
         if not ack.is_success:
             raise PrinterError(f"The printer refused to {command.strip().lower()}. {refusal(ack.reason, ack.error)}")
-        outcome = self.outcome
-        if payload == command_payload("stop") and outcome is not None and not outcome.is_settled:
+        if payload == command_payload("stop") and before is not None and not before.is_settled:
             self._ledger.step(PrintOutcome.stopped)
         return ack
 

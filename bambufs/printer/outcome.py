@@ -30,6 +30,7 @@ class Phase(enum.Enum):
 
 
 _WAITING = frozenset({Phase.SENT, Phase.ACCEPTED, Phase.UNKNOWN, Phase.NOT_STARTED})
+_STOPPED = "It was stopped before it had started."
 _OVER = frozenset({Phase.FINISHED, Phase.REFUSED, Phase.FAILED})
 
 
@@ -38,7 +39,8 @@ class PrintOutcome:
     """One request and what is known of it; ``sentence`` is for the user.
 
     ``begun`` is when it was sent. ``old_error`` is the print error that the printer already showed then,
-    which is not taken for this job's.
+    which is not taken for this job's; nor is that of a stop, ``after_stop`` of the request before it. ``error`` is this
+    job's own.
     """
 
     path: str
@@ -47,14 +49,26 @@ class PrintOutcome:
     begun: float
     old_error: int = 0
     old_state: str = ""
+    after_stop: bool = False
+    error: int = 0
     phase: Phase = Phase.SENT
     detail: str = ""
 
     @classmethod
-    def begin(cls, *, path: str, name: str, task_id: int, state: PrinterState, now: float) -> PrintOutcome:
-        """The outcome of a request that is about to be sent to a printer in ``state``."""
+    def begin(
+        cls,
+        *,
+        path: str,
+        name: str,
+        task_id: int,
+        state: PrinterState,
+        now: float,
+        before: PrintOutcome | None = None,
+    ) -> PrintOutcome:
+        """The outcome of a request that is about to be sent to a printer in ``state``; ``before`` is the last one's."""
+        after_stop = before is not None and before.was_stopped
         error, gcode_state = state.print_error, state.gcode_state
-        return cls(path, name, str(task_id), now, old_error=error, old_state=gcode_state)
+        return cls(path, name, str(task_id), now, error, gcode_state, after_stop)
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -67,6 +81,11 @@ class PrintOutcome:
     def is_over(self) -> bool:
         """Whether nothing more can become of it."""
         return self.phase in _OVER
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it was stopped from here before it had started."""
+        return self.phase is Phase.FAILED and self.detail == _STOPPED
 
     def is_pending(self, now: float) -> bool:
         """Whether the printer may still be about to start it, so that nothing else should be sent."""
@@ -88,9 +107,9 @@ class PrintOutcome:
         return replace(self, phase=Phase.REFUSED, detail=reason) if self.phase in _WAITING else self
 
     def stopped(self) -> PrintOutcome:
-        """The printer was told to stop, and has agreed."""
-        detail = "It was stopped before it had started."
-        return replace(self, phase=Phase.FAILED, detail=detail) if self.phase in _WAITING else self
+        """The printer was told to stop before it had started, and has agreed; it may have reported that already."""
+        is_cancelled = self.phase is Phase.FAILED and self.error in codes.CANCELLED
+        return replace(self, phase=Phase.FAILED, detail=_STOPPED) if self.phase in _WAITING or is_cancelled else self
 
     def unanswered(self) -> PrintOutcome:
         """The connection ended, or the wait for an answer did, and nobody knows whether it arrived."""
@@ -108,6 +127,8 @@ class PrintOutcome:
         return self._followed(state) if self.phase is Phase.STARTED else self
 
     def _awaited(self, state: PrinterState) -> PrintOutcome:
+        if self.after_stop and state.print_error in codes.CANCELLED:
+            return replace(self, old_error=state.print_error, old_state=state.gcode_state)
         if state.print_error not in (0, self.old_error):
             return self._failed(state)
         seen = replace(self, old_error=state.print_error)
@@ -128,7 +149,7 @@ class PrintOutcome:
     def _failed(self, state: PrinterState) -> PrintOutcome:
         fault = state.print_fault
         detail = f"{fault.code}: {fault.meaning}" if fault else "The printer gives no reason; look at its screen."
-        return replace(self, phase=Phase.FAILED, detail=detail)
+        return replace(self, phase=Phase.FAILED, detail=detail, error=state.print_error)
 
     def _is_ours(self, state: PrinterState) -> bool:
         """Whether the job in the printer is this one: by task id, by name, or by file name."""

@@ -73,6 +73,32 @@ def test_running_print_is_followed_to_its_end() -> None:
     assert cancelled.sentence == "The print of benchy failed. 0300_400C: The print was cancelled."
 
 
+CANCELLED = said(gcode_state="FAILED", subtask_name="benchy", print_error=0x0300400C)
+
+
+def test_stop_before_the_start_is_told_whether_the_answer_or_the_report_comes_first() -> None:
+    answered = begun().accepted().stopped()
+    reported = begun().accepted().observed(CANCELLED).stopped()
+
+    assert answered.sentence == "The print of benchy failed. It was stopped before it had started."
+    assert (answered.observed(CANCELLED).sentence, reported.sentence) == (answered.sentence, answered.sentence)
+    assert begun().observed(said(print_error=0x0500C010)).stopped().was_stopped is False
+
+
+def test_late_report_of_a_stop_is_not_taken_for_the_next_prints() -> None:
+    def again(before: PrintOutcome) -> PrintOutcome:
+        return PrintOutcome.begin(
+            path="/cache/benchy.3mf", name="benchy", task_id=78, state=IDLE, now=1001.0, before=before
+        )
+
+    seen = again(begun().accepted().stopped()).accepted().observed(CANCELLED)
+
+    assert seen.phase is Phase.ACCEPTED
+    assert seen.observed(CANCELLED) == seen
+    assert seen.observed(said(gcode_state="PREPARE", subtask_name="benchy", print_error=0)).phase is Phase.STARTED
+    assert again(begun().accepted()).observed(CANCELLED).phase is Phase.FAILED
+
+
 def test_pause_with_a_reason_shows_in_the_sentence_and_goes_away() -> None:
     started = begun().observed(said(gcode_state="RUNNING", subtask_name="benchy"))
 
