@@ -90,7 +90,7 @@ class Screen:
         """Type ``text``."""
         self._xdotool("type", "--clearmodifiers", "--delay", "12", text)
 
-    def wait_for_window(self, title: str, *, seconds: float = 30.0) -> None:
+    def wait_for_window(self, title: str, *, seconds: float = 60.0) -> None:
         """Wait until a window whose title has ``title`` in it is there, and give it the focus."""
         wait_until(lambda: self._find(title), f"a window titled {title}", seconds=seconds)
         self._xdotool("windowactivate", "--sync", self._find(title)[-1])

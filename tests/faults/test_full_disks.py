@@ -156,8 +156,8 @@ def test_other_files_are_fine_while_a_writer_has_filled_the_cache_folder(
     for name in ("a.3mf", "b.3mf", "c.3mf"):
         (server.root / name).write_bytes(b"content")
     with mounted(server, site.point, binding, cache_dir=cache) as mount:
-        succeed("cat", mount.path / "a.3mf")
-        with (mount.path / "big.3mf").open("wb", buffering=0) as big:
+        with (mount.path / "big.3mf").open("wb", buffering=0) as big, (mount.path / "a.3mf").open("rb") as read:
+            assert read.read() == b"content"
             with pytest.raises(OSError, match=FULL):
                 _write_much(big)
 

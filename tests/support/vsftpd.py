@@ -49,6 +49,8 @@ pasv_promiscuous=NO
 port_enable=NO
 xferlog_enable=YES
 log_ftp_protocol=YES
+# A session that is frozen and then reset may wait for ever with the log's lock in its hand, and all others for it.
+no_log_lock=YES
 pam_service_name=vsftpd
 nopriv_user=nobody
 delay_failed_login=0
