@@ -75,13 +75,16 @@ def nothing_hangs() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def log_levels_as_before() -> Iterator[None]:
-    """A command that a test runs in this process sets what is logged, for the tests after it too."""
+def logging_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets what is logged, and where, for the tests after it too."""
     ours = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "bambufs"]
-    before = {name: logging.getLogger(name).level for name in ("", *ours)}
+    before = {logger: (logger.level, list(logger.handlers)) for logger in map(logging.getLogger, ("", *ours))}
     yield
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
+    for logger, (level, handlers) in before.items():
+        logger.setLevel(level)
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 if careful.IS_ON:
