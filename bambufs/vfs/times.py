@@ -123,6 +123,18 @@ class TimeStore:
             )
             database.commit()
 
+    def rebind(self, path: str) -> None:
+        """Whatever the next listing shows for ``path``, the time that was set for it stays: it was meant to come last.
+
+        For a folder into which a file has come late.
+        """
+        key = _key(path)
+        with self._using() as database:
+            statement = "update times set listed = null, resolution = null where folder = ? and name = ? and own"
+            if database.execute(statement, key).rowcount:
+                self._note_change(key)
+            database.commit()
+
     def _note_change(self, key: tuple[bytes, bytes]) -> None:
         """Remember that ``key`` was changed just now; of very many, the oldest are forgotten."""
         self._changes += 1

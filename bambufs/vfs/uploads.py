@@ -171,7 +171,9 @@ class Uploads:
                 return False
             if self._is_there_already(node):
                 return self._debts.settle(node)
-            return self._store_locked(node)
+            is_settled = self._store_locked(node)
+            self._times.rebind(paths.parent(node.path))  # which a program has set after the file, as it thought
+            return is_settled
         except CalledOff:
             return False
         except OSError:

@@ -103,6 +103,28 @@ def test_latest_time_counts(store: TimeStore) -> None:
     assert shown(store, listed()) == EXACT + 5
 
 
+def test_time_of_a_folder_outlives_what_comes_into_it_late(store: TimeStore) -> None:
+    store.remember("/cache/x", 7, EXACT)
+    assert shown(store, listed()) == EXACT
+    store.rebind("/cache/x")
+    assert [shown(store, listed(mtime=LISTED + 120)) for _ in range(2)] == [EXACT] * 2
+    assert shown(store, listed(mtime=LISTED + 240)) == LISTED + 240
+
+
+def test_listing_that_began_before_it_does_not_bind_it(store: TimeStore) -> None:
+    store.remember("/cache/x", 7, EXACT)
+    ticket = store.ticket()
+    store.rebind("/cache/x")
+    store.correct("/cache", [listed(mtime=LISTED)], ticket)
+    assert shown(store, listed(mtime=LISTED + 120)) == EXACT
+
+
+def test_time_that_is_the_printers_own_is_not_held_on_to(store: TimeStore) -> None:
+    store.learn("/cache", [listed()], {"x": EXACT}, store.ticket())
+    store.rebind("/cache/x")
+    assert shown(store, listed(mtime=LISTED + 120)) == LISTED + 120
+
+
 # --- somebody else wrote --------------------------------------------------------------------------
 
 

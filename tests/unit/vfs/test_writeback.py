@@ -260,6 +260,21 @@ def test_folder_with_an_owed_file_is_not_empty(fs: FileSystem) -> None:
     assert raised.value.errno == errno.ENOTEMPTY
 
 
+def test_time_that_was_set_for_a_folder_stays_when_a_file_is_sent_into_it(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
+) -> None:
+    def show() -> int:
+        fs.forget()
+        return fs.getattr("/model").mtime
+
+    write(fs, "/model/new.3mf", b"new content")
+    fs.utimens("/model", 1_700_000_000)
+    assert show() == 1_700_000_000
+    pay(fs, clock)
+    printer.times["/model"] = 1_790_000_000  # as a folder's time changes with what is in it
+    assert show() == 1_700_000_000
+
+
 # --- writing again ---------------------------------------------------------------------------------
 
 
