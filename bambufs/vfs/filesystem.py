@@ -347,7 +347,7 @@ class FileSystem:
             self._overlay.set_time(path, mtime)
         elif path != paths.ROOT:
             attributes = self.getattr(path)
-            if mtime != attributes.mtime:
+            if mtime != attributes.mtime or attributes.is_dir:  # that of a folder just made is our guess, kept nowhere
                 self._uploads.set_time(path, attributes, mtime)
 
     # --- names ------------------------------------------------------------------------------------

@@ -392,6 +392,15 @@ def test_time_of_a_folder_is_remembered(fs: FileSystem) -> None:
     assert fs.getattr("/cache").mtime == 1_234_567_890
 
 
+def test_time_of_a_folder_just_made_is_remembered_also_when_it_is_that_of_its_making(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
+) -> None:
+    fs.mkdir("/model/parts")
+    fs.utimens("/model/parts", int(clock()))
+    fs.forget()
+    assert fs.getattr("/model/parts").mtime == int(clock())
+
+
 def test_access_is_a_matter_of_being_there(fs: FileSystem) -> None:
     fs.access(OLD, os.R_OK | os.W_OK | os.X_OK)
     assert refused(fs, lambda fs: fs.access("/nope", os.F_OK)) == errno.ENOENT
