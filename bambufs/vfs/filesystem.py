@@ -93,14 +93,7 @@ class FileSystem:
         )
         self._contents = Contents(self._blocks, streams, local, clock)
         self._files = OpenFiles(
-            card,
-            self._listings,
-            self._overlay,
-            self._blocks,
-            nodes,
-            self._contents,
-            self._uploads,
-            debts,
+            *(card, self._listings, self._overlay, self._blocks, nodes, self._contents, self._uploads, debts),
             write_back=settings.write_back,
             clock=clock,
             monotonic=monotonic,
