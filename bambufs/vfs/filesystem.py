@@ -340,7 +340,7 @@ class FileSystem:
             self._overlay.set_time(path, mtime)
         elif path != paths.ROOT:
             attributes = self.getattr(path)
-            if mtime != attributes.mtime or attributes.is_dir:  # that of a folder just made is our guess, kept nowhere
+            if mtime != attributes.mtime:
                 self._uploads.set_time(path, attributes, mtime)
 
     # --- names ------------------------------------------------------------------------------------
@@ -390,7 +390,9 @@ class FileSystem:
             self._overlay.make_folder(path)
             return
         self._card.make_folder(path)
-        self._listings.apply(path, Entry(paths.split(path)[1], True, 0, int(self._clock())))
+        now = int(self._clock())
+        self._times.remember(path, 0, now)  # rsync sets no time that is shown already; it has to be shown from then on
+        self._listings.apply(path, Entry(paths.split(path)[1], True, 0, now))
         self._listings.begin(path)
 
     def rmdir(self, path: str) -> None:

@@ -392,13 +392,18 @@ def test_time_of_a_folder_is_remembered(fs: FileSystem) -> None:
     assert fs.getattr("/cache").mtime == 1_234_567_890
 
 
-def test_time_of_a_folder_just_made_is_remembered_also_when_it_is_that_of_its_making(
+def test_folder_just_made_keeps_the_time_that_it_is_shown_with(
     fs: FileSystem, printer: MemoryPrinter, clock: Clock
 ) -> None:
+    made = int(clock())
     fs.mkdir("/model/parts")
-    fs.utimens("/model/parts", int(clock()))
+    clock.now += 3
     fs.forget()
-    assert fs.getattr("/model/parts").mtime == int(clock())
+    assert fs.getattr("/model/parts").mtime == made
+
+    printer.times["/model/parts"] = UPLOADED + 5 * 86400
+    fs.forget()
+    assert fs.getattr("/model/parts").mtime // 86400 == UPLOADED // 86400 + 5
 
 
 def test_access_is_a_matter_of_being_there(fs: FileSystem) -> None:
