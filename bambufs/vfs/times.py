@@ -43,6 +43,9 @@ _RECENT = 120
 _DAY = 86400
 """How far a time that only a listing tells may be from the true one: its time zone is not known."""
 
+PATIENCE = 5.0
+"""Seconds to wait for another program that uses the file."""
+
 _FIRST_PRINTER = 1640995200
 """The year 2022. What is listed with an older time was written by a clock that may show the same time every day."""
 
@@ -276,16 +279,19 @@ def _key(path: str) -> tuple[bytes, bytes]:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    """The database, made anew when the file is damaged."""
+    """The database: made anew when the file is damaged, in memory when the disk does not let it be used."""
     try:
         return _connected(file)
+    except sqlite3.OperationalError as error:  # locked, not writable, no room: what is in it may be sound
+        logger.warning("exact file times are remembered for this mount only: %s: %s", file, error)
+        return _connected(":memory:")
     except sqlite3.DatabaseError:
         file.unlink(missing_ok=True)
         return _connected(file)
 
 
-def _connected(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file, check_same_thread=False)
+def _connected(file: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=PATIENCE, check_same_thread=False)
     try:
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = off")

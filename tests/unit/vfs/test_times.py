@@ -403,6 +403,28 @@ def test_file_damaged_in_the_middle_does_not_stop_a_listing(file: Path, reopen: 
     assert shown(reopen(), listed("7")) in (EXACT, LISTED)
 
 
+def test_file_that_another_program_has_locked_is_left_alone(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TimeStore(file)
+    store.remember("/cache/x", 7, EXACT)
+    store.close()
+    monkeypatch.setattr(times, "PATIENCE", 0.01)
+
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("pragma locking_mode = exclusive")
+        other.execute("begin exclusive")
+        store = TimeStore(file)
+        store.remember("/cache/y", 7, EXACT)
+        assert shown(store, listed("y")) == EXACT
+        store.close()
+
+    assert "for this mount only" in caplog.text
+    store = TimeStore(file)
+    assert shown(store, listed()) == EXACT
+    store.close()
+
+
 def test_failing_disk_is_told_once(store: TimeStore, caplog: pytest.LogCaptureFixture) -> None:
     store._database.execute("drop table times")
     for _ in range(3):
