@@ -46,6 +46,9 @@ _DAY = 86400
 PATIENCE = 5.0
 """Seconds to wait for another program that uses the file."""
 
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
+"""Another program has locked the file, or the disk takes nothing."""
+
 _FIRST_PRINTER = 1640995200
 """The year 2022. What is listed with an older time was written by a clock that may show the same time every day."""
 
@@ -279,13 +282,16 @@ def _key(path: str) -> tuple[bytes, bytes]:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    """The database: made anew when the file is damaged, in memory when the disk does not let it be used."""
+    """The database: made anew when the file is damaged, in memory when it cannot be used for now.
+
+    Raises `OSError` when something else is in its place.
+    """
     try:
         return _connected(file)
-    except sqlite3.OperationalError as error:  # locked, not writable, no room: what is in it may be sound
-        logger.warning("exact file times are remembered for this mount only: %s: %s", file, error)
-        return _connected(":memory:")
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in _PASSING:  # what is in it may be sound
+            logger.warning("exact file times are remembered for this mount only: %s: %s", file, error)
+            return _connected(":memory:")
         file.unlink(missing_ok=True)
         return _connected(file)
 
