@@ -102,14 +102,16 @@ class Adapter:
         self._file_mode = stat.S_IFREG | 0o666 & ~owner.umask
         self._interrupted: Callable[[], bool] = lambda: False
         self._caller: Callable[[], int] = lambda: 0
-        self._forget: Callable[[str], object]
+        self._forget: Callable[[str], object] = lambda path: None
+        self._forgets_at_once = False
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
         self._folders: dict[int, _Folder] = {}
         self._folder_numbers = itertools.count(1)
         self._heap = Heap()
         self._pages: LRUCache[str, tuple[int, int]] = LRUCache(_PAGES_KNOWN)
-        """Of which version of a file the kernel may hold pages, as of when it was last opened."""
+        """Of which version of a file the kernel may hold pages, as of when it was last opened; none when that was for
+        writing, or while somebody wrote."""
         self._writers: set[int] = set()
         """Handles that may be written to."""
         self.was_mounted = False
@@ -119,12 +121,15 @@ class Adapter:
         interrupted: Callable[[], bool],
         caller: Callable[[], int],
         forget: Callable[[str], object] = lambda path: None,
+        *,
+        forgets_at_once: bool = True,
     ) -> None:
         """Take over from the library how to ask about the present request: interrupted? from which process?
 
-        ``forget`` returns when the kernel no longer holds what it knows of a path.
+        ``forget`` returns when the kernel no longer holds what it knows of a path; ``forgets_at_once`` tells that this
+        costs no time.
         """
-        self._caller, self._forget = caller, forget
+        self._caller, self._forget, self._forgets_at_once = caller, forget, forgets_at_once
         self._interrupted = lambda: interrupted() and is_told_to_stop(self._caller())
 
     def mounted(self) -> None:
@@ -232,13 +237,18 @@ class Adapter:
         """Whether what the kernel holds of the content at ``path`` is of the version that was opened as ``fh``.
 
         libfuse's own look at size and time (auto_cache) may be a second old, and then pages of two versions are mixed.
+        So may be the size that the kernel holds, past which it lets nobody read, and at which it appends: unless it is
+        of the same version, the kernel is made to forget that too.
         """
         version = self._fs.version_of(fh)
         with self._lock:
             before = self._pages.pop(path, None)
             if version is not None:
                 self._pages[path] = version
-        return version is not None and version == before
+        keeps = version is not None and version == before
+        if not keeps and self._forgets_at_once:
+            self._forget(path)
+        return keeps
 
     def is_live(self, fh: int) -> bool:
         """Whether the kernel must not keep what is read from the handle: it is made on the spot."""

@@ -104,7 +104,9 @@ class _Fuse2:
 
     def run(self, adapter: Adapter, mountpoint: str, options: dict[str, Any]) -> int:
         """Mount and serve; see `Library`."""
-        adapter.attach(*_signals(self._fuse), lambda path: time.sleep(SHORTLY_HELD + _TICKS))
+        adapter.attach(
+            *_signals(self._fuse), lambda path: time.sleep(SHORTLY_HELD + _TICKS), forgets_at_once=False
+        )
         options = {"big_writes": True, "atomic_o_trunc": True, "nonempty": True, **options}
         # The kernel asks five times for each line of ls -l when it may hold nothing. It cannot be told to forget, so it
         # is waited for when what a killed writer has written is dropped.

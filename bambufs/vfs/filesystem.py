@@ -230,9 +230,13 @@ class FileSystem:
         return self._files.open(path, flags)
 
     def version_of(self, fh: int) -> tuple[int, int] | None:
-        """Size and time of what was opened, when it is the printer's; None for content that is on its way there."""
+        """Size and time of what was opened, when it is the printer's.
+
+        None for content that is on its way there, and while somebody may write: what is written may never get there.
+        """
         node = self._files.nodes.handle(fh).node
-        return None if node.spool is not None or node.remote is None else (node.remote.size, node.remote.mtime)
+        is_changing = node.spool is not None or node.remote is None or self._files.nodes.is_being_written(node)
+        return None if is_changing or node.remote is None else (node.remote.size, node.remote.mtime)
 
     def create(self, path: str, flags: int) -> int:
         """Create a file and open it; raises EEXIST (also for a name that differs in case only), EINVAL, EROFS."""

@@ -181,8 +181,10 @@ class NodeTable:
     def is_being_written(self, node: Node, *, besides: int | None = None) -> bool:
         """Whether somebody has ``node`` open for writing, by another handle than ``besides``."""
         with self._lock:
-            others = [handle for number, handle in self._handles.items() if number != besides]
-            return any(handle.writes for handle in others if handle.node is node)
+            return any(
+                handle.writes and handle.node is node and number != besides
+                for number, handle in self._handles.items()
+            )
 
     def release(self, number: int) -> Handle:
         """Take the handle away; its node stays until `drop`."""

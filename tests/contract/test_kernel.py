@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import threading
 import pytest
 
 from tests.contract.box import Box, refused
-from tests.contract.roots import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_with_flags
+from tests.contract.roots import RENAME_EXCHANGE, RENAME_NOREPLACE, MountedRoot, rename_with_flags
+from tests.support.waiting import wait_until
 
 
 def test_a_symbolic_link_is_eperm(mount_box: Box) -> None:
@@ -155,6 +157,68 @@ def test_many_threads_read_one_file_at_once(mount_box: Box) -> None:
 
     assert len(seen) == 10
     assert set(seen) == {content}
+
+
+SET = 1_700_000_000
+
+
+def test_what_could_not_be_stored_is_not_shown(mount_box: Box) -> None:
+    mount_box.put("a.txt", b"old content", SET)
+    assert mount_box.path("a.txt").read_bytes() == b"old content"
+    fd = os.open(mount_box.path("a.txt"), os.O_RDWR)
+    os.write(fd, b"NEW")
+    shutil.rmtree(mount_box.disk)
+
+    with pytest.raises(OSError, match="Errno"):
+        os.close(fd)
+    mount_box.put("a.txt", b"old content", SET)
+
+    assert mount_box.path("a.txt").read_bytes() == b"old content"
+
+
+def test_what_a_killed_program_wrote_is_not_shown(mount_box: Box) -> None:
+    mount_box.put("a.txt", b"old content")
+    assert mount_box.path("a.txt").read_bytes() == b"old content"
+    command = [sys.executable, "-c", _WRITE_AND_WAIT, str(mount_box.path("a.txt"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        writer.kill()
+
+    assert (mount_box.path("a.txt").read_bytes(), mount_box.card("a.txt")) == (b"old content", b"old content")
+
+
+_WRITE_AND_WAIT = """
+import os, sys
+os.write(os.open(sys.argv[1], os.O_RDWR), b"NEW")
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def grow(box: Box, name: str) -> None:
+    """Let the printer replace a file whose size the kernel has just been told by a longer one."""
+    box.put(name, b"old")
+    assert box.path(name).stat().st_size == 3
+    box.put(name, b"new and longer")
+    assert isinstance(box.root, MountedRoot)
+    if not box.root.passes_rename_flags:  # libfuse 2 cannot make the kernel forget the size, which holds it for 0.05 s
+        wait_until(lambda: box.path(name).stat().st_size > 3, "its size to show")
+
+
+def test_a_file_that_has_grown_on_the_printer_is_read_to_its_end(mount_box: Box) -> None:
+    grow(mount_box, "a.txt")
+
+    assert mount_box.path("a.txt").read_bytes() == b"new and longer"
+
+
+def test_what_is_appended_to_a_file_that_has_grown_on_the_printer_goes_to_its_end(mount_box: Box) -> None:
+    grow(mount_box, "a.txt")
+
+    with open(mount_box.path("a.txt"), "ab") as file:
+        file.write(b"!")
+
+    assert mount_box.card("a.txt") == b"new and longer!"
 
 
 def test_sizes_in_blocks_are_plausible(mount_box: Box) -> None:

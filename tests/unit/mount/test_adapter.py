@@ -124,6 +124,17 @@ def test_kernel_keeps_the_pages_of_a_version_only_as_long_as_it_is_opened(adapte
     assert kept == [False, True, False, True, False, False, True, False]
 
 
+def test_kernel_forgets_the_size_of_another_version_if_that_costs_no_time(fs: FileSystem) -> None:
+    forgotten: dict[bool, list[str]] = {True: [], False: []}
+    for at_once, paths in forgotten.items():
+        adapter = Adapter(cast(Root, fs), Owner(1000, 100))
+        adapter.attach(lambda: False, os.getpid, paths.append, forgets_at_once=at_once)
+        for path, version in (("/x", (5, 1000)), ("/x", (5, 1000)), ("/y", None), ("/x", (6, 1000))):
+            fs.answer = version
+            adapter.keeps_pages(path, 1)
+    assert forgotten == {True: ["/x", "/y", "/x"], False: []}
+
+
 def test_every_verb_translates_its_errors(adapter: Adapter, fs: FileSystem) -> None:
     fs.error = EOFError()
     folder = adapter.opendir("/")

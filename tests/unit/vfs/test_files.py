@@ -64,6 +64,17 @@ def test_reading_uploads_nothing(fs: FileSystem, printer: MemoryPrinter) -> None
     assert printer.count("STOR") == 0
 
 
+def test_version_of_a_file_is_told_while_nobody_writes_to_it(fs: FileSystem) -> None:
+    reader = fs.open(OLD, os.O_RDONLY)
+    before = fs.version_of(reader)
+    writer = fs.open(OLD, os.O_RDWR)
+    during = fs.version_of(reader)
+    fs.release(writer)
+    assert (before, during, fs.version_of(reader)) == (before, None, before)
+    assert before is not None
+    fs.release(reader)
+
+
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_RDWR])
 def test_missing_file_cannot_be_opened(fs: FileSystem, flags: int) -> None:
     with pytest.raises(FileNotFoundError):
