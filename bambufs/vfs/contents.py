@@ -57,11 +57,26 @@ class Contents:
     def truncate(self, node: Node, length: int) -> None:
         """Cut or extend the file to ``length`` bytes; to nothing costs no download."""
         with self._changing(node):
-            if length == 0:
-                node.write_error = None
-            spool = self._made_own(node, length)
-            spool.truncate(length)
-            self._streams.cut(node, length)
+            self._cut(node, length)
+
+    def empty(self, node: Node) -> None:
+        """Cut to nothing a file that is being opened. As with a new one, that is stored with what is written, or at the
+        end: a shell closes a copy of the descriptor right after opening it, and uploading then would leave an empty
+        file on the printer if the program behind it is killed.
+        """
+        with self._changing(node):
+            spool = self._cut(node, 0)
+            if not node.is_local:
+                spool.mark_clean(spool.generation)
+                node.is_unstored = True
+
+    def _cut(self, node: Node, length: int) -> SpoolFile:
+        if length == 0:
+            node.write_error = None
+        spool = self._made_own(node, length)
+        spool.truncate(length)
+        self._streams.cut(node, length)
+        return spool
 
     @contextmanager
     def _changing(self, node: Node) -> Iterator[None]:

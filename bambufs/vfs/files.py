@@ -75,22 +75,11 @@ class OpenFiles:
             number = self.nodes.open(self.at(path), writes=bool(flags & WRITES))
         if flags & os.O_TRUNC:
             try:
-                self._empty(self.nodes.handle(number).node)
+                self.contents.empty(self.nodes.handle(number).node)
             except BaseException:
                 self.release(number)
                 raise
         return number
-
-    def _empty(self, node: Node) -> None:
-        """Empty a file that is being opened. As with a new one, that is stored with what is written, or at the end.
-
-        A shell closes a copy of the descriptor right after opening it: uploading then would leave an empty file on
-        the printer if the program behind it is killed.
-        """
-        self.contents.truncate(node, 0)
-        if node.spool is not None and not node.is_local:
-            node.spool.mark_clean(node.spool.generation)
-            node.is_unstored = True
 
     def create(self, path: str, flags: int) -> int:
         """A handle on a new, empty file at ``path``, which must be free."""

@@ -163,6 +163,43 @@ def test_change_of_the_same_size_reaches_the_printer(fs: FileSystem, printer: Me
     assert printer.files[OLD] == b"new content"
 
 
+def test_what_is_written_when_somebody_empties_the_file_is_stored_by_its_close(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = fs.open(OLD, os.O_WRONLY)
+    node = fs._files.nodes.handle(writer).node
+    node.io_lock = Eager(lambda: fs.write(writer, b"new content", 0))  # type: ignore[assignment]
+    other = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.flush(writer)
+    stored = printer.files[OLD]
+    fs.release(other)
+    fs.release(writer)
+    assert stored == b"new content"
+
+
+class Eager:
+    """A lock; somebody else waits for it to ``act``, and does so at once when it is let go first."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._lock, self._act, self._has_acted = threading.Lock(), act, False
+        self.acquire = self._lock.acquire
+
+    def release(self) -> None:
+        """Let go of it."""
+        self._lock.release()
+        if not self._has_acted:
+            self._has_acted = True
+            other = threading.Thread(target=self._act)
+            other.start()
+            other.join(10)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 def test_emptied_file_is_not_fetched(fs: FileSystem, printer: MemoryPrinter) -> None:
     write(fs, OLD, b"new")
     assert (printer.files[OLD], printer.count("RETR")) == (b"new", 0)
