@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .. import interrupts
 from ..errors import again, os_error
 from ..printer import paths
 from ..printer.card import Card
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 WRITES = os.O_WRONLY | os.O_RDWR
 """The open flags that allow writing."""
+
+_RELEASE_PATIENCE = 1.0
+"""Seconds; it takes milliseconds, unless somebody else goes on with the killed program's descriptor."""
 
 
 class OpenFiles:
@@ -101,6 +105,9 @@ class OpenFiles:
     def at(self, path: str) -> Node:
         """The open node at ``path``, or a new one; raises `FileNotFoundError`, `IsADirectoryError`."""
         node = self.nodes.at(path)
+        if node is not None and node.is_abandoned:
+            self._await_end(node)
+            node = self.nodes.at(path)
         if node is not None:
             return node
         if paths.is_dot_path(path):
@@ -111,6 +118,14 @@ class OpenFiles:
         if entry.is_dir:
             raise os_error(errno.EISDIR, path)
         return Node(path, entry)
+
+    @staticmethod
+    def _await_end(node: Node) -> None:
+        """Wait for a moment until the kernel releases what a killed writer has left: nobody shall see its half file."""
+        deadline = time.monotonic() + _RELEASE_PATIENCE
+        while node.is_abandoned and not node.is_finished and time.monotonic() < deadline:
+            interrupts.check()
+            time.sleep(0.002)
 
     def local_node(self, path: str) -> Node:
         """A new node for what the overlay keeps at ``path``; raises `FileNotFoundError`, `IsADirectoryError`."""

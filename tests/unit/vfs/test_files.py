@@ -13,6 +13,7 @@ import pytest
 
 from bambufs import interrupts
 from bambufs.errors import CardFull, Interrupted, PrinterUnreachable
+from bambufs.vfs import files
 from bambufs.vfs.attributes import Attributes
 from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
@@ -445,6 +446,26 @@ def test_what_a_killed_writer_wrote_is_not_shown_any_more(fs: FileSystem) -> Non
     assert read(fs, OLD) == b"old content"
 
 
+def test_who_opens_a_file_before_a_killed_writer_is_released_reads_what_was_there_before(fs: FileSystem) -> None:
+    number = fs.open(OLD, os.O_RDWR)
+    fs.write(number, b"NEW", 0)
+    fs.cut_off(number)
+    fs.flush(number)
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read, fs, OLD)
+        with pytest.raises(TimeoutError):
+            reading.result(0.05)
+        fs.release(number)
+        assert reading.result(5) == b"old content"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody goes on with the descriptor of a killed program, so that it is not released."""
+    monkeypatch.setattr(files, "_RELEASE_PATIENCE", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_whoever_looks_at_what_a_killed_writer_wrote_does_not_store_it(
     fs: FileSystem, printer: MemoryPrinter, tmp_path: Path
 ) -> None:
@@ -458,6 +479,7 @@ def test_whoever_looks_at_what_a_killed_writer_wrote_does_not_store_it(
     assert (printer.files[OLD], kept(tmp_path)) == (b"old content", [])
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_is_written_after_a_killed_writer_is_stored(fs: FileSystem, printer: MemoryPrinter) -> None:
     number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
     fs.write(number, b"half", 0)
