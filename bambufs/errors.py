@@ -162,6 +162,10 @@ class CalledOff(PrinterError):
     number = errno.ECANCELED
 
 
+class SpoolFull(OSError):
+    """The room on this computer that the user has set aside is used up; no room elsewhere would help."""
+
+
 def again(error: OSError) -> OSError:
     """The same error as a new object: for one that was kept, or that several threads raise."""
     if isinstance(error, PrinterError):

@@ -143,7 +143,8 @@ class Adapter:
         is_worth_telling = says_more or error.errno in (errno.ENOSPC, errno.EIO)
         if not is_worth_telling or isinstance(error, Interrupted):
             return
-        sentence = str(error) if isinstance(error, PrinterError) else f"{error.filename}: {error.strerror}"
+        about = f"{error.filename}: " if error.filename else ""
+        sentence = str(error) if isinstance(error, PrinterError) else f"{about}{error.strerror}"
         now = time.monotonic()
         with self._lock:
             self._told = {text: at for text, at in self._told.items() if now - at < _QUIET_SECONDS}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 
-
-class SpoolFull(OSError):
-    """The room that the user has set aside is used up; no room elsewhere would help."""
+from ..errors import SpoolFull
 
 
 class Budget:

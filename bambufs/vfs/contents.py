@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import interrupts
+from ..errors import SpoolFull
 from .blocks import BlockCache
-from .budget import SpoolFull
 from .handles import Node
 from .local import LocalState
 from .spool import SpoolFile, spool_name

@@ -17,11 +17,12 @@ from typing import Any, cast
 import pytest
 
 from bambufs import interrupts
-from bambufs.errors import CardRefused, Interrupted, PrinterError, PrinterUnreachable
+from bambufs.errors import CardRefused, Interrupted, PrinterError, PrinterUnreachable, SpoolFull
 from bambufs.mount import adapter as adapter_module
 from bambufs.mount.adapter import Adapter, Owner
 from bambufs.mount.callers import is_told_to_stop, was_killed
 from bambufs.vfs.attributes import Attributes
+from bambufs.vfs.budget import Budget
 from bambufs.vfs.filesystem import Space
 from bambufs.vfs.root import Root
 from tests.support.waiting import wait_until
@@ -212,6 +213,15 @@ def test_everyday_answer_is_not_logged(
 def test_full_local_disk_is_logged(adapter: Adapter, fs: FileSystem, caplog: pytest.LogCaptureFixture) -> None:
     number(adapter, fs, OSError(errno.ENOSPC, "No space left on device"))
     assert len(told(caplog)) == 1
+
+
+def test_used_up_room_for_unsent_files_is_told_as_a_full_disk(
+    adapter: Adapter, fs: FileSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SpoolFull) as full:
+        Budget(10).take(20)
+    assert number(adapter, fs, full.value) == errno.ENOSPC
+    assert told(caplog) == [full.value.strerror]
 
 
 def test_interrupt_is_not_logged(adapter: Adapter, fs: FileSystem, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from bambufs.vfs.budget import Budget, SpoolFull
+from bambufs.errors import SpoolFull
+from bambufs.vfs.budget import Budget
 from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import read, write
