@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Protocol
 
 from .. import interrupts
@@ -155,7 +155,8 @@ class RemoteFile:
             if self._local.ranges.first_missing(offset, end) is not None:
                 self._await_locked(offset, end)
             elif offset and self._ahead_to > end and not self._is_fetching:  # not for a look at the beginning again
-                self._start_locked()
+                with suppress(RuntimeError):  # no thread is to be had, and nobody waits for this one
+                    self._start_locked()
         return local.read(end - offset, offset)
 
     def copy_to(self, target: SpoolFile, length: int) -> None:
@@ -239,8 +240,8 @@ class RemoteFile:
     # --- the fetching thread ----------------------------------------------------------------------
 
     def _start_locked(self) -> None:
-        self._is_fetching = True
         threading.Thread(target=self._run, name="bambufs-fetch", daemon=True).start()
+        self._is_fetching = True
 
     def _run(self) -> None:
         error: OSError | None = None

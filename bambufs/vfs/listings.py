@@ -201,11 +201,12 @@ class ListingCache:
     def _board_locked(self, folder: str, *, has_stale: bool) -> _Flight:
         flight = self._flights.get(folder)
         if flight is None:
-            flight = self._flights[folder] = _Flight()
+            flight = _Flight()
             patience = SESSION_PATIENCE_WITH_STALE if has_stale else SESSION_PATIENCE
             threading.Thread(
                 target=self._fly, args=(folder, flight, patience), name="bambufs-list", daemon=True
             ).start()
+            self._flights[folder] = flight  # not before: when no thread is to be had, nobody shall wait for it
         return flight
 
     def _fly(self, folder: str, flight: _Flight, patience: float) -> None:

@@ -90,8 +90,11 @@ class Walks:
             self._queue = deque(wanted)
             places = self._workers + self._spare()
             while self._workers < min(_WORKERS, len(wanted), places - beside) and places > 1:
+                try:
+                    threading.Thread(target=self._work, name="bambufs-walk", daemon=True).start()
+                except RuntimeError:  # no thread is to be had, and nobody waits for this one
+                    return
                 self._workers += 1
-                threading.Thread(target=self._work, name="bambufs-walk", daemon=True).start()
 
     def _work(self) -> None:
         while (folder := self._next()) is not None:

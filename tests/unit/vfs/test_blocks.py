@@ -120,6 +120,11 @@ def at_rest() -> None:
     wait_until(lambda: not fetching(), "the fetching to end")
 
 
+def no_thread(thread: threading.Thread) -> None:
+    """Another thread, when there are as many as the system allows."""
+    raise RuntimeError("can't start new thread")
+
+
 def read_all(file: RemoteFile, step: int = 131072) -> bytes:
     """The whole file, as a program reads it."""
     return b"".join(file.read(step, offset) for offset in range(0, file.size, step))

@@ -7,6 +7,7 @@ import errno
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
@@ -458,6 +459,14 @@ def test_fault_of_our_own_is_told_as_eio(printer: Printer, clock: Clock) -> None
             cache.listing("/")
         wait_until(lambda: not flying(), "the thread to end")
     assert failed.value.errno == errno.EIO
+
+
+def test_thread_that_cannot_be_had_is_tried_for_again(cache: ListingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        with pytest.raises(RuntimeError):
+            cache.listing("/")
+    assert cache.listing("/") == {"a": A, "b": B}
 
 
 # --- deadlines ------------------------------------------------------------------------------------

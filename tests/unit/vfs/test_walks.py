@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from bambufs.printer.entry import Entry
 from bambufs.vfs.listings import ListingCache
 from bambufs.vfs.walks import PACE, WINDOW, Walks
@@ -156,3 +158,19 @@ def test_a_folder_that_cannot_be_listed_does_no_harm() -> None:
         made.read("/")
         made.read("/a")
         wait_until(lambda: made.is_asked("/c", "/d"), "the others to be listed")
+
+
+def test_thread_that_cannot_be_had_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "bambufs-walk":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    real = threading.Thread.start
+    with bench(TREE) as made:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            made.read("/")
+            made.read("/a")
+        made.read("/b")
+        wait_until(lambda: made.is_asked("/c", "/d"), "the next folders to be listed")
