@@ -36,14 +36,21 @@ class Contents:
 
     def read(self, node: Node, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``; fewer at the end."""
-        if node.spool is not None:
-            return node.spool.read(size, offset)
+        spool = node.spool
+        if spool is not None:
+            return spool.read(size, offset)
         if node.blocks is None:
             self._borrow_blocks(node)
         blocks = node.blocks
-        if blocks is None:  # it became local meanwhile
-            return self.read(node, size, offset)
-        return blocks.read(size, offset)
+        if blocks is not None:
+            try:
+                return blocks.read(size, offset)
+            except OSError:
+                if node.blocks is blocks:
+                    raise
+        elif node.remote is None and node.spool is None:
+            return b""  # it was empty, and has been deleted
+        return self.read(node, size, offset)  # it became local meanwhile
 
     def write(self, node: Node, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""

@@ -144,12 +144,13 @@ class RemoteFile:
     def read(self, size: int, offset: int) -> bytes:
         """At most ``size`` bytes from ``offset``, fetched if need be; empty at the end.
 
-        Raises what the printer's link raises, and `Interrupted`.
+        Raises what the printer's link raises, `Interrupted`, and `FileChanged` when nobody uses it any more.
         """
         end = min(offset + size, self.size)
         if offset >= end:
             return b""
         with self._condition:
+            self._check_used_locked()
             local = self._local.open()
             self._note_position_locked(offset, end)
             if self._local.ranges.first_missing(offset, end) is not None:
@@ -214,7 +215,8 @@ class RemoteFile:
     def _await_locked(self, offset: int, end: int) -> None:
         want = (offset, end)
         self._wanted.append(want)
-        self._error = None
+        if not self._is_closed:
+            self._error = None
         try:
             if not self._is_fetching:
                 self._start_locked()
@@ -230,9 +232,18 @@ class RemoteFile:
         """Whether ``want`` is here; raises what ended the fetching when it will not come."""
         if self._is_here_locked(want):
             return True
+        self._check_used_locked()
         if self._error is not None:
             raise again(self._error)
         return False
+
+    def _check_used_locked(self) -> None:
+        """Raise `FileChanged` when all have given it back, also those for whom this is: there is another content now.
+
+        Nothing would be fetched any more, and the local file may be gone.
+        """
+        if not self.users:
+            raise FileChanged.at(self.path)
 
     def _is_here_locked(self, want: tuple[int, int]) -> bool:
         return self._local.ranges.first_missing(*want) is None
@@ -275,12 +286,12 @@ class RemoteFile:
 
     def _next_missing_locked(self) -> int | None:
         """Where to fetch next: what the longest waiting reader lacks, else what is to be read ahead."""
+        if not self.users:
+            return None
         for offset, end in self._wanted:
             missing = self._local.ranges.first_missing(offset, end)
             if missing is not None:
                 return self._with_tail_locked(missing)
-        if not self.users:
-            return None
         return self._local.ranges.first_missing(self._next_expected, self._ahead_to)
 
     def _with_tail_locked(self, start: int) -> int:

@@ -116,12 +116,10 @@ class SparseFile:
         return None
 
     def rest(self) -> None:
-        """Close the file for now; one without content is deleted."""
+        """Let go of the file for now; one without content is deleted. The last who reads it closes it."""
         spool, self._spool = self._spool, None
-        if spool is not None:
-            spool.close()
-            if not self.ranges.total:
-                _delete(self.file)
+        if spool is not None and not self.ranges.total:
+            _delete(self.file)
 
     def discard(self) -> None:
         """Delete content and note; while it is open it can still be used."""

@@ -481,6 +481,55 @@ def test_changed_file_is_fetched_anew_by_who_opens_it_then(printer: Printer, tmp
     wait_until(lambda: not fetching(), "the fetching to end")
 
 
+# --- readers whose file is taken from them ----------------------------------------------------------
+
+
+def test_reader_of_what_was_given_back_does_not_wait(cache: BlockCache, file: RemoteFile, printer: Printer) -> None:
+    file.read(4096, 0)
+    at_rest()
+    printer.gate.clear()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(file.read, 4096, 4 * MEGABYTE)
+        wait_until(lambda: len(printer.transfers) == 2, "the transfer to begin")
+        cache.give_back(file)
+        assert isinstance(reading.exception(10), FileChanged)
+    printer.gate.set()
+    at_rest()
+    assert len(printer.transfers) == 2
+
+
+def test_nothing_is_fetched_for_a_reader_who_comes_too_late(
+    cache: BlockCache, file: RemoteFile, printer: Printer, tmp_path: Path
+) -> None:
+    cache.give_back(file)
+    cache.forget("/x")
+    with pytest.raises(FileChanged):
+        file.read(4096, 0)
+    assert (printer.transfers, on_disk(tmp_path)) == ([], 0)
+
+
+def test_file_given_back_during_a_read_is_read_to_the_end(
+    cache: BlockCache, file: RemoteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(spool: SpoolFile, size: int, offset: int) -> bytes:
+        cache.give_back(file)
+        return real(spool, size, offset)
+
+    file.read(4096, 0)
+    at_rest()
+    real = SpoolFile.read
+    monkeypatch.setattr(SpoolFile, "read", slowly)
+    assert file.read(4096, 0) == CONTENT[:4096]
+
+
+def test_thread_that_cannot_be_had_is_tried_for_again(file: RemoteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            file.read(4096, 0)
+    assert file.read(4096, 0) == CONTENT[:4096]
+
+
 # --- what is kept -----------------------------------------------------------------------------------
 
 

@@ -88,6 +88,32 @@ def test_folder_cannot_be_opened_as_a_file(fs: FileSystem, path: str) -> None:
         fs.open(path, os.O_RDONLY)
 
 
+def test_reader_of_a_file_that_is_emptied_meanwhile_is_at_its_end(mount: Mount) -> None:
+    printer = MemoryPrinter({OLD: bytes(10_000_000)})
+    fs = mount(printer)
+    reader, writer = fs.open(OLD, os.O_RDONLY), fs.open(OLD, os.O_WRONLY)
+    fs.read(reader, 4096, 0)
+    with ThreadPoolExecutor(1) as threads, printer.gate("RETR") as gate:
+        reading = threads.submit(fs.read, reader, 4096, 8_000_000)
+        assert gate.reached.wait(5)
+        fs.truncate(None, 0, writer)
+        gate.release()
+        assert reading.result(5) == b""
+    fs.write(writer, b"new", 0)
+    assert fs.read(reader, 4096, 0) == b"new"
+    fs.release(writer)
+    fs.release(reader)
+    assert printer.count("RETR") == 2
+
+
+def test_deleted_empty_file_can_be_read_by_who_has_it_open(mount: Mount) -> None:
+    fs = mount(MemoryPrinter({OLD: b""}))
+    number = fs.open(OLD, os.O_RDONLY)
+    fs.unlink(OLD)
+    assert fs.read(number, 10, 0) == b""
+    fs.release(number)
+
+
 def test_released_handle_is_of_no_use(fs: FileSystem) -> None:
     number = fs.open(OLD, os.O_RDONLY)
     fs.release(number)
