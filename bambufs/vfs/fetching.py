@@ -112,7 +112,6 @@ class RemoteFile:
         self.entry, self.size, self.began, self._reads_ahead = entry, entry.size, began, reads_ahead
         self._source, self._local = source, local
         self._make_room, self._on_progress, self._on_changed = make_room, on_progress, on_changed
-        self._version: Version | None = None
         self._condition = threading.Condition()
         self._wanted: list[tuple[int, int]] = []
         self._ahead_to = 0
@@ -311,13 +310,13 @@ class RemoteFile:
                 threading.Thread(target=transfer.pop_all().close, name="bambufs-fetch-end", daemon=True).start()
 
     def _check_version(self, version: Version | None) -> None:
-        """Raise `FileChanged` unless ``version`` is the one that was sent before, and has the size that was listed."""
+        """Raise `FileChanged` unless ``version`` is the one of what is here, and has the size that was listed."""
         if version is None:
             return
-        if version != (self._version or version) or version.size != self.size:
+        if version != (self._local.version or version) or version.size != self.size:
             self._on_changed(self)
             raise FileChanged.at(self.path)
-        self._version = version
+        self._local.version = version
 
     def _is_awaited(self) -> bool:
         """Whether somebody waits for bytes that are not here."""

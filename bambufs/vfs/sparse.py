@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..printer.download import Version
 from ..printer.entry import Entry
 from .journal import this_boot
 from .ranges import RangeSet
@@ -34,7 +35,10 @@ _NOTE = ".json"
 
 
 class Kept(NamedTuple):
-    """What an earlier mount left: ``spans`` of the version ``size``, ``mtime`` of ``path``, in ``file``."""
+    """What an earlier mount left: ``spans`` of the version ``size``, ``mtime`` of ``path``, in ``file``.
+
+    ``version`` is what the printer told when it sent them, None when it told nothing.
+    """
 
     file: Path
     path: str
@@ -44,6 +48,7 @@ class Kept(NamedTuple):
     is_durable: bool
     used: int
     """When, in nanoseconds since the epoch."""
+    version: Version | None = None
 
     @property
     def bytes_here(self) -> int:
@@ -63,11 +68,12 @@ class Kept(NamedTuple):
 class SparseFile:
     """The ``ranges`` of one version of one remote file that are in ``file``, which is there once they are.
 
+    ``version`` is how the printer tells it from others, None when it does not, or has not been asked.
     It is open while it is used, see `open` and `rest`; the caller sees to it that these two do not meet.
     """
 
-    def __init__(self, file: Path, ranges: RangeSet | None = None) -> None:
-        self.file, self.ranges = file, ranges or RangeSet()
+    def __init__(self, file: Path, ranges: RangeSet | None = None, version: Version | None = None) -> None:
+        self.file, self.ranges, self.version = file, ranges or RangeSet(), version
         self._spool: SpoolFile | None = None
         self._lock = threading.Lock()
         self._is_struck = False
@@ -82,7 +88,7 @@ class SparseFile:
     @classmethod
     def kept(cls, kept: Kept) -> SparseFile:
         """The one that an earlier mount left."""
-        sparse = cls(kept.file, RangeSet(kept.spans))
+        sparse = cls(kept.file, RangeSet(kept.spans), kept.version)
         sparse._noted = kept.bytes_here
         sparse._durable = kept.bytes_here if kept.is_durable else 0
         return sparse
@@ -146,7 +152,8 @@ class SparseFile:
             try:
                 if durable:
                     _sync(self.file)
-                _write(_note_of(self.file), _noted(path, entry, spans, "" if durable else this_boot()))
+                kept = Kept(self.file, path, entry.size, entry.mtime, spans, durable, 0, self.version)
+                _write(_note_of(self.file), _noted(kept))
             except OSError as error:
                 logger.debug("%s: cannot be noted for the next mount: %s", path, error)
                 return
@@ -205,12 +212,14 @@ def _parsed(note: os.DirEntry[str], content: os.DirEntry[str], boot: str) -> Kep
     if not content.is_file(follow_symlinks=False) or not spans or content.stat().st_size < spans[-1][1]:
         raise ValueError("its content is gone")
     is_durable, used = not values["boot"], note.stat().st_mtime_ns
-    return Kept(Path(content.path), values["path"], int(values["size"]), int(values["mtime"]), spans, is_durable, used)
+    version = None if values["version"] is None else Version(*values["version"])
+    size, mtime = int(values["size"]), int(values["mtime"])
+    return Kept(Path(content.path), values["path"], size, mtime, spans, is_durable, used, version)
 
 
-def _noted(path: str, entry: Entry, spans: tuple[tuple[int, int], ...], boot: str) -> bytes:
-    values = {"path": path, "size": entry.size, "mtime": entry.mtime, "spans": spans, "boot": boot}
-    text = json.dumps(values).encode("ascii")
+def _noted(kept: Kept) -> bytes:
+    values = {"path": kept.path, "size": kept.size, "mtime": kept.mtime, "spans": kept.spans, "version": kept.version}
+    text = json.dumps(values | {"boot": "" if kept.is_durable else this_boot()}).encode("ascii")
     return _checksum(text) + b" " + text
 
 

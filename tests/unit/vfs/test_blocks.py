@@ -757,6 +757,19 @@ def test_what_was_not_read_is_fetched_by_a_later_mount(remount: Remount, printer
     cache.give_back(file)
 
 
+def test_bytes_of_two_mounts_are_never_of_two_versions(remount: Remount, printer: Printer) -> None:
+    printer.version = FIRST
+    read_part(remount(), 5 * MEGABYTE)
+    printer.version, printer.content = SECOND, bytes(len(CONTENT))
+    cache = remount()
+    file = cache.borrow("/x", OLD)
+    assert file.read(4096, 5 * MEGABYTE) == CONTENT[5 * MEGABYTE :][:4096]
+    with pytest.raises(FileChanged):
+        file.read(4096, 0)
+    cache.give_back(file)
+    assert read_part(cache, 5 * MEGABYTE) == bytes(4096)
+
+
 @pytest.mark.parametrize("version", [OLD._replace(mtime=OLD.mtime + 60), OLD._replace(size=OLD.size - 1)])
 def test_another_version_is_fetched_anew_by_a_later_mount(
     remount: Remount, printer: Printer, tmp_path: Path, version: Entry
