@@ -91,7 +91,10 @@ class BlockCache:
         return file
 
     def adopt(self, path: str, entry: Entry, spool: SpoolFile) -> None:
-        """Keep ``spool``, which was just uploaded as ``path``, for whoever reads it next."""
+        """Keep ``spool``, which was just uploaded as ``path``, for whoever reads it next.
+
+        Who ends a file may be overtaken by others who write and end it once more, within the same second.
+        """
         if spool.size != entry.size or entry.size > self._max_bytes // 4:
             spool.discard()
             return
@@ -99,11 +102,18 @@ class BlockCache:
         spool.count_against(Budget())  # it is the cache's bound that holds for it now
         began = spool.modified
         with self._lock:
-            outdated = self._taken_out_locked([path])
-            file = self._put_in_locked(path, entry, SparseFile.whole(spool), began)
-            file.users += 1
+            last = self._files.get(path)
+            if last is not None and last.is_of(entry) and last.began > began:
+                file, outdated = None, list[RemoteFile | Kept]()
+            else:
+                outdated = self._taken_out_locked([path])
+                file = self._put_in_locked(path, entry, SparseFile.whole(spool), began)
+                file.users += 1
         _discard(outdated)
-        self.give_back(file)
+        if file is None:
+            spool.discard()
+        else:
+            self.give_back(file)
 
     def give_back(self, file: RemoteFile) -> None:
         """End one use of ``file``."""

@@ -654,6 +654,18 @@ def test_uploaded_content_need_not_be_fetched(cache: BlockCache, printer: Printe
     assert printer.transfers == []
 
 
+def test_content_that_was_uploaded_before_it_does_not_take_the_place_of_newer_one(
+    cache: BlockCache, tmp_path: Path
+) -> None:
+    """As when the thread that ends a file is overtaken by whoever writes it again in the same second."""
+    older, newer = uploaded(tmp_path, b"one"), uploaded(tmp_path, b"two")
+    os.utime(older.file, (1_000, 1_000))
+    for spool in (newer, older):
+        cache.adopt("/x", ENTRY._replace(size=3), spool)
+    assert cache.borrow("/x", ENTRY._replace(size=3)).read(3, 0) == b"two"
+    assert on_disk(tmp_path) == 1
+
+
 def test_uploaded_content_of_another_size_is_not_kept(cache: BlockCache, tmp_path: Path) -> None:
     spool = uploaded(tmp_path, b"benchy")
     cache.adopt("/x", ENTRY, spool)
