@@ -7,6 +7,7 @@ first otherwise. What is owed to the printer is never changed: who writes to it 
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,8 +97,8 @@ class Contents:
             yield
             node.mtime = int(self._clock())
             node.upload_error, node.was_interrupted, node.is_abandoned = None, False, False
-        except OSError as error:
-            node.write_error = error
+        except Exception as error:
+            node.write_error = error if isinstance(error, OSError) else OSError(errno.EIO, os.strerror(errno.EIO))
             self._streams.abandon(node)
             raise
         finally:

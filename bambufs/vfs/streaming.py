@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from .. import interrupts
-from ..errors import CalledOff, Interrupted, again
+from ..errors import CalledOff, ConnectionDropped, Interrupted, again
 from ..printer.card import Card
 from ..printer.upload import Upload
 from .handles import Node
@@ -79,11 +79,18 @@ class Stream(io.RawIOBase):
             called_off = CalledOff("it was given up", self.upload.path)
             self._error = called_off if self.upload.is_called_off else error
             logger.debug("%s: not stored while it was written: %s", self.upload.path, error)
+        except Exception:
+            logger.exception("%s: storing failed in an unforeseen way", self.upload.path)
+            self._error = ConnectionDropped("storing the file failed; see the log", self.upload.path)
         finally:
-            self._content.close()
-            with self._condition:
-                self._has_ended = True
-                self._condition.notify_all()
+            self.end()
+
+    def end(self) -> None:
+        """Nothing more of it will be sent."""
+        self._content.close()
+        with self._condition:
+            self._has_ended = True
+            self._condition.notify_all()
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Begin again."""
@@ -194,15 +201,23 @@ class Streams:
             return
         node.in_order = end
         stream = node.stream
-        if stream is None and self._is_worth_it(node, end):
-            stream = node.stream = Stream(node.spool, node.path, node.mtime or 0, lambda: self._card.is_store_wanted)
-            node.upload = stream.upload
+        if stream is not None:
             stream.grown(end)
-            threading.Thread(
-                target=stream.run, args=(self._card, self._transfers), name="bambufs-stream", daemon=True
-            ).start()
-        elif stream is not None:
-            stream.grown(end)
+        elif self._is_worth_it(node, end):
+            self._begin(node, node.spool, end)
+
+    def _begin(self, node: Node, spool: SpoolFile, size: int) -> None:
+        stream = Stream(spool, node.path, node.mtime or 0, lambda: self._card.is_store_wanted)
+        stream.grown(size)
+        work = (self._card, self._transfers)
+        try:
+            threading.Thread(target=stream.run, args=work, name="bambufs-stream", daemon=True).start()
+        except RuntimeError as error:  # no thread is to be had: it is uploaded when it is closed
+            logger.debug("%s: not sent while it is written: %s", node.path, error)
+            stream.end()
+            node.in_order = -1
+        else:
+            node.stream, node.upload = stream, stream.upload
 
     def _is_worth_it(self, node: Node, size: int) -> bool:
         least = _START if self._card.family.pipelines else _START_SLOW

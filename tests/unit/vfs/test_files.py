@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -549,6 +551,21 @@ def test_full_local_disk_is_told_by_write_and_by_close(
             fs.write(number, b"new content", 0)
     fs.write(number, b"tail", 100)
     with pytest.raises(OSError, match="disk is full"):
+        fs.flush(number)
+    fs.release(number)
+    assert printer.files[OLD] == b"old content"
+
+
+def test_write_that_broke_off_in_an_unforeseen_way_does_not_replace_the_file(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"half", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "fill", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            fs.write(number, b"the rest", 4)
+    with pytest.raises(OSError, match="Input/output error"):
         fs.flush(number)
     fs.release(number)
     assert printer.files[OLD] == b"old content"

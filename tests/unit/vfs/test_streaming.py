@@ -15,6 +15,8 @@ from bambufs import interrupts, simulator
 from bambufs.cli.build import open_filesystem
 from bambufs.config import Config
 from bambufs.errors import Interrupted
+from bambufs.printer.session import FtpsSession
+from bambufs.printer.upload import SetTime, Upload
 from bambufs.vfs import streaming
 from bambufs.vfs.root import Root
 from tests.support.waiting import wait_until
@@ -244,6 +246,35 @@ def test_a_full_card_is_told_at_the_end(tmp_path: Path) -> None:
         assert failed.value.errno == 28
         made.files.release(number)
         wait_until(lambda: not made.arrived(), "the part file to be gone")
+
+
+def test_an_unforeseen_failure_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(upload: Upload, session: FtpsSession, set_time: SetTime) -> bool:
+        raise RuntimeError("can't start new thread")
+
+    with desk(tmp_path, rate=20_000_000) as made:
+        monkeypatch.setattr(Upload, "publish", broken)
+        number = made.create()
+        made.write(number)
+        with pytest.raises(OSError, match="see the log"):
+            made.files.flush(number)
+        made.files.release(number)
+        assert not list(made.printer.card.glob("x.bin"))
+
+
+def test_without_another_thread_it_is_sent_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "bambufs-stream":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    real = threading.Thread.start
+    with desk(tmp_path, rate=20_000_000) as made:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        number = made.create()
+        made.write(number)
+        made.close(number)
+        assert made.content() == CONTENT
 
 
 @pytest.mark.parametrize("path", ["/.x.bin", "/x.bin"])
