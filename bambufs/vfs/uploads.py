@@ -86,21 +86,23 @@ class Uploads:
         path = self.send(spool, node.path, size, mtime, node=node)
         with node.lock:
             old_path, had_old = node.remote_path, node.remote is not None
-            late = node.mtime if node.mtime != mtime else None
-        settled = self._stored(node, spool, generation, Entry(paths.split(path)[1], False, size, mtime), path)
+            spool.mark_clean(generation)
+            late = node.mtime if node.mtime is not None else mtime  # set while the upload was running
+            node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, late), path
+            node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
         if had_old and old_path != path:
             self._card.remove_later(old_path)
-        if late is not None:  # set while the upload was running
-            self.set_time(path, Attributes(False, size, mtime), late)
-        return settled
-
-    def _stored(self, node: Node, spool: SpoolFile, generation: int, entry: Entry, path: str) -> bool:
-        """The printer has the content of ``node`` now. Returns as `Debts.settle` does."""
-        with node.lock:
-            spool.mark_clean(generation)
-            node.remote, node.remote_path = entry, path
-            node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
+        if late != mtime:
+            self._set_late_time(path, Attributes(False, size, mtime), late)
         return self._debts.settle(node)
+
+    def _set_late_time(self, path: str, attributes: Attributes, mtime: int) -> None:
+        """The file is stored, whatever becomes of its time: that shows here at least."""
+        try:
+            self.set_time(path, attributes, mtime)
+        except OSError as error:
+            logger.warning("%s: its time is remembered on this computer only, since: %s", path, error)
+            self._remember_time(path, attributes, mtime)
 
     def _catch_up(self, node: Node) -> None:
         """The upload that was to bring a renamed file to its new path failed: rename what the printer has of it."""
@@ -263,6 +265,9 @@ class Uploads:
         """Set the time of a file (or folder) on the printer where it takes times, and remember it here."""
         if not attributes.is_dir:
             self._card.set_time(path, mtime)
+        self._remember_time(path, attributes, mtime)
+
+    def _remember_time(self, path: str, attributes: Attributes, mtime: int) -> None:
         self._times.remember(path, attributes.size, mtime)
         self._listings.apply(path, Entry(paths.split(path)[1], attributes.is_dir, attributes.size, mtime))
 

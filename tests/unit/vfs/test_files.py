@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from bambufs import interrupts
-from bambufs.errors import CardFull, Interrupted, PrinterUnreachable
+from bambufs.errors import CardFull, ConnectionDropped, Interrupted, PrinterUnreachable
 from bambufs.vfs import files
 from bambufs.vfs.attributes import Attributes
 from bambufs.vfs.filesystem import FileSystem
@@ -636,6 +636,60 @@ def test_time_set_while_a_new_file_is_being_stored_shows_at_once(
         fs.utimens(NEW, EXACT)
         assert fs.getattr(NEW).mtime == EXACT
         ending.result(5)
+
+
+def touched(fs: FileSystem, path: str, mtime: int) -> None:
+    """Set the time from another thread."""
+    touching = threading.Thread(target=fs.utimens, args=(path, mtime))
+    touching.start()
+    touching.join(5)
+    assert not touching.is_alive()
+
+
+class Overtaken:
+    """A lock whose owner, once he has let go of it, is overtaken by ``others``."""
+
+    def __init__(self, lock: threading.RLock, others: Callable[[], object]) -> None:
+        self._lock, self._others = lock, others
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        others, self._others = self._others, lambda: None
+        others()
+
+
+def test_time_set_just_when_the_upload_is_over_stays(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Uploads.send
+
+    def sent(uploads: Uploads, *args: Any, node: Node, **kwargs: Any) -> str:
+        path = send(uploads, *args, node=node, **kwargs)
+        node.lock = Overtaken(node.lock, lambda: touched(fs, NEW, EXACT))  # type: ignore[assignment]
+        return path
+
+    monkeypatch.setattr(Uploads, "send", sent)
+    write(fs, NEW, b"new content")
+    assert (printer.times[NEW], fs.getattr(NEW).mtime) == (EXACT, EXACT)
+
+
+def test_time_that_cannot_be_set_after_the_upload_is_no_error_of_it(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = fs.create(NEW, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    with ThreadPoolExecutor(1) as threads, printer.gate("STOR") as gate:
+        closing = threads.submit(fs.flush, number)
+        assert gate.reached.wait(5)
+        touched(fs, NEW, EXACT)
+        monkeypatch.setattr(fs._card, "set_time", Mock(side_effect=ConnectionDropped("lost")))
+        gate.release()
+        closing.result(5)
+    fs.release(number)
+    assert (printer.files[NEW], fs.getattr(NEW).mtime) == (b"new content", EXACT)
 
 
 def test_time_set_by_a_handle_is_that_of_the_file(fs: FileSystem) -> None:
