@@ -196,10 +196,10 @@ class TimeStore:
             if remembered is None or self._changed_at.get(_key(paths.join(folder, entry.name)), 0) > ticket:
                 corrected.append(entry)
             elif remembered.fits(entry):
-                self._bind(folder, entry, remembered)
+                self._bind(folder, entry, remembered, ticket)
                 corrected.append(entry._replace(mtime=remembered.mtime, resolution=1))
             else:
-                self._drop(folder, entry)
+                self._prune(folder, [entry.name], ticket)
                 corrected.append(entry)
         return corrected
 
@@ -221,7 +221,7 @@ class TimeStore:
         return known.listed > _FIRST_PRINTER and known.listed + known.resolution + _DAY < since
 
     def _prune(self, folder: str, gone: Iterable[str], ticket: int) -> None:
-        """Forget files that the listing does not show any more, unless they have come since ``ticket``."""
+        """Forget files that the listing does not show, or not as they were, unless they are newer than ``ticket``."""
         keys = [_key(paths.join(folder, name)) for name in gone]
         with self._using() as database:
             old = [key for key in keys if self._changed_at.get(key, 0) <= ticket]
@@ -229,19 +229,17 @@ class TimeStore:
             if old:
                 database.commit()
 
-    def _bind(self, folder: str, entry: Entry, known: _Known) -> None:
+    def _bind(self, folder: str, entry: Entry, known: _Known, ticket: int) -> None:
+        """Bind what is ``known`` to what is listed, unless it has changed since ``ticket``."""
         if known.listed is None:
             key = _key(paths.join(folder, entry.name))
             with self._using() as database:
+                if self._changed_at.get(key, 0) > ticket:
+                    return
                 self._changed_at.pop(key, None)
                 statement = "update times set listed = ?, resolution = ? where folder = ? and name = ?"
                 database.execute(statement, (entry.mtime, entry.resolution, *key))
                 database.commit()
-
-    def _drop(self, folder: str, entry: Entry) -> None:
-        with self._using() as database:
-            database.execute("delete from times where folder = ? and name = ?", _key(paths.join(folder, entry.name)))
-            database.commit()
 
     def _of_folder(self, folder: str, name: str | None = None) -> dict[str, _Known]:
         """What is known of all files in ``folder``, or of the one called ``name``."""

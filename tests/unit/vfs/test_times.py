@@ -13,7 +13,7 @@ from bambufs.printer.entry import Entry
 from bambufs.vfs import times
 from bambufs.vfs.times import TimeStore
 
-MINUTE, DAY = 60, 86400
+MINUTE, HOUR, DAY = 60, 3600, 86400
 LISTED = 1_776_700_800  # a full day, in UTC
 EXACT = 1_234_567_891  # what a user's `touch` said
 
@@ -197,6 +197,22 @@ def test_listing_begun_before_a_rename_does_not_judge_it(store: TimeStore) -> No
     store.renamed("/cache/x", "/cache/y")
     store.correct("/cache", [listed("y", size=8)], ticket)
     assert shown(store, listed("y")) == EXACT
+
+
+@pytest.mark.parametrize("entry", [listed(), listed(size=8)], ids=["bound", "somebody else's"])
+def test_change_while_a_listing_is_judged_stays(
+    store: TimeStore, monkeypatch: pytest.MonkeyPatch, entry: Entry
+) -> None:
+    def looked_at(known: times._Known, entry: Entry) -> bool:
+        monkeypatch.undo()
+        store.remember("/cache/x", 9, EXACT + HOUR)
+        return known.fits(entry)
+
+    store.remember("/cache/x", 7, EXACT)
+    ticket = store.ticket()
+    monkeypatch.setattr(times._Known, "fits", looked_at)
+    store.correct("/cache", [entry], ticket)
+    assert shown(store, listed(size=9, mtime=LISTED + HOUR)) == EXACT + HOUR
 
 
 def test_change_of_one_file_lets_the_others_be_judged(store: TimeStore) -> None:
