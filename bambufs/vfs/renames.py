@@ -144,8 +144,9 @@ class Renames:
             return
         with self._holding([n for n in (node,) if n is not None]):
             if node is None or node.remote is not None:
-                self._card.rename(old, new)
-                self._times.renamed(old, new)
+                held = old if node is None else node.remote_path  # another one after an upload that failed
+                self._card.rename(held, new)
+                self._times.renamed(held, new)
                 self._blocks.forget(old)
                 self._blocks.forget(new)
                 self._relist(old, new)
