@@ -178,17 +178,18 @@ class Debts:
     def fail(self, node: Node, spool: SpoolFile, error: BaseException | None) -> bool:
         """The content ``spool`` of ``node`` cannot be stored: it goes to lost+found. Returns as `settle` does.
 
-        Those who have the file open go on reading it.
+        Those who have the file open go on reading it. Raises `OSError` when this computer's disk does not let it be
+        moved; then it is still owed.
         """
         with node.debt_lock:
-            with node.lock:
-                debt, node.debt = node.debt, None
-                spool.mark_clean(spool.generation)
-                node.is_unstored = False
-            if debt is not None and debt.spool is not spool:
-                debt.spool.retire()
+            debt = node.debt
             record = self._described(node, node.path, spool, debt.record if debt else None)
             self._lost.put(record, spool, sentence(error) if error is not None else "its upload failed")
+            with node.lock:
+                node.debt, node.is_unstored = None, False
+                spool.mark_clean(spool.generation)
+            if debt is not None and debt.spool is not spool:
+                debt.spool.retire()
         return debt is not None and debt.in_background
 
     def go_back(self, node: Node) -> None:

@@ -191,8 +191,9 @@ class Uploads:
         try:
             if not node.is_noted or node.spool is None:
                 return False
+            was_pinned = self._debts.fail(node, node.spool, error)
             self._debts.complain(node.path, error)
-            return self._debts.fail(node, node.spool, error)
+            return was_pinned
         finally:
             node.io_lock.release()
 

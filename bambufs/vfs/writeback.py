@@ -9,6 +9,7 @@ and given up in the end.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -125,9 +126,10 @@ class WriteBack:
             self._condition.notify_all()
 
     def drop(self, node: Node) -> None:
-        """``node`` owes nothing any more."""
+        """``node`` owes nothing any more, unless it has come to owe something again meanwhile."""
         with self._condition:
-            self._owed.pop(node, None)
+            if node.debt is None:
+                self._owed.pop(node, None)
             self._condition.notify_all()
 
     def waiting(self) -> list[tuple[Node, float]]:
@@ -155,7 +157,7 @@ class WriteBack:
                 if not self._owed or self._is_late(patience):
                     break
                 self._condition.wait(1.0)
-                remaining = self._remaining()
+                remaining = self._remaining_locked()
             if remaining.files:
                 tell(remaining)
         with self._condition:
@@ -164,9 +166,10 @@ class WriteBack:
             threads = list(self._threads)
         for thread in threads:
             thread.join(patience + 1.0)
-        return self._remaining()
+        with self._condition:
+            return self._remaining_locked()
 
-    def _remaining(self) -> Remaining:
+    def _remaining_locked(self) -> Remaining:
         nodes = [owed.node for owed in self._owed.values()]
         return Remaining(len(nodes), sum(node.attributes.size for node in nodes), self.trouble)
 
@@ -233,6 +236,10 @@ class WriteBack:
         except OSError as error:
             self._failed(owed, error)
             return
+        except Exception:  # the thread must live, or nothing is sent any more, and the end of the mount waits for ever
+            logger.exception("%s: sending failed in an unforeseen way", node.path)
+            self._failed(owed, OSError(errno.EIO, "sending it failed; see the log"))
+            return
         with self._condition:
             self._away_tries, self.trouble, self._trouble_since = 0, None, None
             if node.debt is None:
@@ -243,9 +250,7 @@ class WriteBack:
     def _failed(self, owed: _Owed, error: OSError) -> None:
         is_away = _is_away(error)
         tries = self._payer.note(owed.node, error, counts=not is_away)
-        if isinstance(error, _HOPELESS) or tries >= _TRIES:
-            self._payer.give_up(owed.node, error)
-            self.drop(owed.node)
+        if (isinstance(error, _HOPELESS) or tries >= _TRIES) and self._has_given_up(owed.node, error):
             return
         why = sentence(error)
         level = logging.DEBUG if self.trouble == why else logging.WARNING
@@ -259,6 +264,17 @@ class WriteBack:
                 self._away_tries += 1
             else:
                 owed.due = self._clock() + _OWN_DELAYS[min(tries, len(_OWN_DELAYS)) - 1]
+
+
+    def _has_given_up(self, node: Node, error: OSError) -> bool:
+        """Put the content of ``node`` aside; False when this computer's disk does not let it be moved now."""
+        try:
+            self._payer.give_up(node, error)
+        except OSError as full:
+            logger.error("%s: cannot be put into lost+found: %s", node.path, full)
+            return False
+        self.drop(node)
+        return True
 
 
 def _is_away(error: OSError) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,7 +17,9 @@ from bambufs.printer.family import ESP32, VSFTPD, Family
 from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
+from bambufs.vfs.lost import LostFound
 from bambufs.vfs.settings import Settings
+from bambufs.vfs.uploads import Uploads
 from bambufs.vfs.writeback import Remaining
 from tests.support.clock import Clock
 from tests.support.memory import MemoryPrinter
@@ -537,6 +540,110 @@ def _owing(fs: FileSystem) -> Node:
     node = fs._files.nodes.at(NEW)
     assert node is not None
     return node
+
+
+def test_lost_connection_after_the_storing_leaves_nothing_open(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(fs, NEW, b"new content")
+    clock.now += QUIET
+    with printer.gate("STOR") as gate:
+        sending = threading.Thread(target=fs._files.write_back.step)
+        sending.start()
+        assert gate.reached.wait(5)
+        fs.utimens(NEW, 1_600_000_000)
+        monkeypatch.setattr(fs._card, "set_time", Mock(side_effect=ConnectionDropped("lost")))
+    sending.join(5)
+    assert (printer.files[NEW], fs.getattr(NEW).mtime) == (b"new content", 1_600_000_000)
+    pay(fs, clock, 1000.0)
+    assert fs.statistics()["open_files"] == 0
+
+
+def test_time_set_during_an_upload_is_no_change_by_somebody_else(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
+) -> None:
+    write(fs, NEW, b"one")
+    reader = fs.open(NEW, os.O_RDONLY)
+    clock.now += QUIET
+    with printer.gate("STOR") as gate:
+        sending = threading.Thread(target=fs._files.write_back.step)
+        sending.start()
+        assert gate.reached.wait(5)
+        fs.utimens(NEW, 1_600_000_000)
+    sending.join(5)
+    write(fs, NEW, b"two!")
+    fs.forget()
+    pay(fs, clock)
+    fs.release(reader)
+    assert [path for path in printer.visible() if "unsent" in path] == []
+    assert printer.files[NEW] == b"two!"
+
+
+def test_what_is_written_just_when_the_version_before_was_sent_is_sent_too(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pay_one = Uploads.pay
+
+    def slowly(uploads: Uploads, node: Node) -> bool:
+        was_pinned = pay_one(uploads, node)
+        monkeypatch.undo()
+        writing = threading.Thread(target=write, args=(fs, NEW, b"two"))
+        writing.start()
+        writing.join(5)
+        assert not writing.is_alive()
+        return was_pinned
+
+    write(fs, NEW, b"one")
+    monkeypatch.setattr(Uploads, "pay", slowly)
+    pay(fs, clock)
+    pay(fs, clock)
+    assert printer.files[NEW] == b"two"
+
+
+def test_unforeseen_failure_is_one_like_others(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(fs, NEW, b"new content")
+    with monkeypatch.context() as patch:
+        patch.setattr(Uploads, "pay", Mock(side_effect=RuntimeError("can't start new thread")))
+        pay(fs, clock)
+    assert "see the log" in fs.transfers()
+    pay(fs, clock)
+    assert (printer.files[NEW], noted(tmp_path)) == (b"new content", 0)
+
+
+def test_what_cannot_be_put_aside_stays_owed(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(fs, NEW, b"new content")
+    printer.fail("STOR", InvalidName("not this name"))
+    with monkeypatch.context() as patch:
+        patch.setattr(LostFound, "put", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        pay(fs, clock)
+    assert (read(fs, NEW), lost(tmp_path), noted(tmp_path)) == (b"new content", [], 1)
+    pay(fs, clock)
+    assert (printer.files[NEW], noted(tmp_path)) == (b"new content", 0)
+
+
+def test_file_whose_old_version_has_another_name_still_can_be_renamed(mount: Mount, clock: Clock) -> None:
+    """As when it was renamed while it was sent over the only connection, and that broke off."""
+    printer = MemoryPrinter({OLD: b"old"}, family=ESP32)
+    fs = mount(printer, write_back=QUIET)
+    write(fs, OLD, b"new content")
+    clock.now += QUIET
+    with printer.gate("STOR") as gate:
+        sending = threading.Thread(target=fs._files.write_back.step)
+        sending.start()
+        assert gate.reached.wait(5)
+        fs.rename(OLD, "/cache/second.3mf")
+        for verb in ("STOR", "RENAME"):
+            printer.fail(verb, PrinterUnreachable("away"), times=9)
+    sending.join(5)
+    printer.forgive()
+    fs.rename("/cache/second.3mf", NEW)
+    pay(fs, clock)
+    assert (names(fs, "/cache"), read(fs, NEW)) == (["new.3mf"], b"new content")
+    wait_until(lambda: list(printer.visible()) == [NEW], "nothing else to be left")
 
 
 # --- the end --------------------------------------------------------------------------------------
