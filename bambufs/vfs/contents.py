@@ -143,6 +143,8 @@ class Contents:
             spool.discard()
             raise
         node.spool = spool
+        if before is not None and not before.is_frozen:  # nothing is owed any more since it was looked at
+            before.retire()
         self.give_back_blocks(node)
         return spool
 

@@ -136,42 +136,55 @@ class Renames:
     # --- the kinds of rename ----------------------------------------------------------------------
 
     def _rename_file(self, old: str, new: str, node: Node | None, target: Node | None) -> None:
-        if target is not None:
-            if node is not None and self._has_superseded(node, target, new):
-                return
+        if target is None:
+            if node is None or not self._redirected(node, new):
+                self._move_file(old, new, node)
+        elif not self._has_superseded(old, new, node, target):
             self._replace(target)
-        elif node is not None and self._redirected(node, new):
-            return
+            self._move_file(old, new, node, inherits=False)
+
+    def _move_file(self, old: str, new: str, node: Node | None, *, inherits: bool = True) -> None:
         with self._holding([n for n in (node,) if n is not None]):
             if node is None or node.remote is not None:
-                held = old if node is None else node.remote_path  # another one after an upload that failed
-                self._card.rename(held, new)
-                self._times.renamed(held, new)
-                self._blocks.forget(old)
-                self._blocks.forget(new)
-                self._relist(old, new)
-            elif target is None:
+                self._move_on_printer(old, new, node)
+            elif inherits:
                 self._inherit(node, new)
             if node is not None:
                 self._follow(node, new)
+
+    def _move_on_printer(self, old: str, new: str, node: Node | None) -> None:
+        held = old if node is None else node.remote_path  # another one after an upload that failed
+        self._card.rename(held, new)
+        self._times.renamed(held, new)
+        self._blocks.forget(old)
+        self._blocks.forget(new)
+        self._relist(old, new)
 
     def _replace(self, target: Node) -> None:
         """An open file is being replaced: those who have it open go on with the content that they opened."""
         self._remove(target)
         self._files.nodes.detach(target)
 
-    def _has_superseded(self, node: Node, target: Node, path: str) -> bool:
-        """Let ``node``, of which the printer has nothing, take the place of ``target``, all of which is here.
+    def _has_superseded(self, old: str, new: str, node: Node | None, target: Node) -> bool:
+        """Let the file at ``old`` (``node``, if it is open) take the place of ``target``, whose content is all here.
 
-        What the printer holds there stays until ``node`` is stored. False when they are not of that kind.
+        What the printer holds there stays until it is replaced, and what is owed there is owed until then: a rename
+        that fails leaves both. False when the content of ``target`` is not here, or a program waits for its upload:
+        that is called off rather than waited for, unless the printer would be left without either.
         """
-        if target.is_local or target.spool is None or (node.remote is not None and not node.is_local):
+        is_awaited = target.upload is not None and not target.gives_way
+        if is_awaited and (node is None or node.remote is not None):
             return False
-        with self._holding([node, target]):
-            if target.is_removed or target.remote_path != target.path:
+        with self._holding([n for n in (node, target) if n is not None]):
+            is_elsewhere = target.remote is not None and target.remote_path != target.path
+            if target.spool is None or target.is_removed or is_elsewhere:
                 return False
-            node.remote, node.remote_path = target.remote, path
-            self._files.moved(node, path)
+            if node is None or node.remote is not None:
+                self._move_on_printer(old, new, node)
+            else:
+                node.remote = target.remote
+            if node is not None:
+                self._follow(node, new)
             self._supersede(target)
         return True
 
@@ -213,7 +226,7 @@ class Renames:
     def _follow(self, node: Node, path: str) -> None:
         if node.remote is not None:
             node.remote = node.remote._replace(name=paths.split(path)[1])
-            node.remote_path = path
+        node.remote_path = path
         self._files.moved(node, path)
         if node.blocks is not None:
             node.blocks.moved(path)

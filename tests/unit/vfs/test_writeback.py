@@ -19,6 +19,7 @@ from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Journal
 from bambufs.vfs.lost import LostFound
 from bambufs.vfs.settings import Settings
+from bambufs.vfs.spool import SpoolFile
 from bambufs.vfs.uploads import Uploads
 from bambufs.vfs.writeback import Remaining
 from tests.support.clock import Clock
@@ -29,6 +30,7 @@ from tests.unit.vfs.conftest import Mount
 
 OLD = "/cache/old.3mf"
 NEW = "/cache/new.3mf"
+OTHER = "/model/other.3mf"
 QUIET = 5.0
 
 
@@ -623,6 +625,68 @@ def test_what_cannot_be_put_aside_stays_owed(
     assert (read(fs, NEW), lost(tmp_path), noted(tmp_path)) == (b"new content", [], 1)
     pay(fs, clock)
     assert (printer.files[NEW], noted(tmp_path)) == (b"new content", 0)
+
+
+def test_version_that_is_not_owed_any_more_once_it_is_copied_is_deleted(
+    fs: FileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As when it is deleted by another thread."""
+
+    def copied(spool: SpoolFile, other: SpoolFile, length: int) -> None:
+        copy_to(spool, other, length)
+        fs._files.forgive(node)
+
+    write(fs, NEW, b"new content")
+    number = fs.open(NEW, os.O_WRONLY)
+    node, copy_to = fs._files.nodes.handle(number).node, SpoolFile.copy_to
+    monkeypatch.setattr(SpoolFile, "copy_to", copied)
+    fs.write(number, b"N", 0)
+    assert [file.read_bytes() for file in (tmp_path / "cache" / "spool").iterdir()] == [b"New content"]
+    fs.release(number)
+
+
+def test_failed_rename_over_an_owed_file_leaves_it_owed(fs: FileSystem, printer: MemoryPrinter, clock: Clock) -> None:
+    printer.files[NEW] = b"before"
+    write(fs, NEW, b"new content")
+    printer.fail("RENAME", ConnectionDropped("lost"), times=9)
+    with pytest.raises(ConnectionDropped):
+        fs.rename(OLD, NEW)
+    assert printer.files[NEW] == b"before"
+    printer.forgive()
+    pay(fs, clock)
+    assert (printer.files[NEW], printer.files[OLD]) == (b"new content", b"old content")
+
+
+def test_rename_over_an_owed_file_is_final(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock, tmp_path: Path
+) -> None:
+    write(fs, NEW, b"new content")
+    fs.rename(OLD, NEW)
+    pay(fs, clock)
+    assert (printer.files[NEW], names(fs, "/cache"), noted(tmp_path)) == (b"old content", ["new.3mf"], 0)
+    assert fs.statistics()["open_files"] == 0
+
+
+def test_file_stored_just_when_it_is_renamed_over_an_owed_one_gets_its_name(
+    fs: FileSystem, printer: MemoryPrinter, clock: Clock
+) -> None:
+    write(fs, NEW, b"new content")
+    clock.now += QUIET / 2
+    write(fs, OTHER, b"replaced")
+    clock.now += QUIET / 2
+    with printer.gate("RENAME") as gate:
+        sending = threading.Thread(target=fs._files.write_back.step)
+        sending.start()
+        assert gate.reached.wait(5)
+        renaming = threading.Thread(target=fs.rename, args=(NEW, OTHER))
+        renaming.start()
+        node = fs._files.nodes.at(NEW)
+        wait_until(lambda: node is None or node.pins > 1, "the rename to wait for the upload")
+    for thread in (sending, renaming):
+        thread.join(5)
+    pay(fs, clock)
+    assert (printer.files[OTHER], NEW in printer.files) == (b"new content", False)
+    assert not exists(fs, NEW)
 
 
 def test_file_whose_old_version_has_another_name_still_can_be_renamed(mount: Mount, clock: Clock) -> None:
