@@ -38,9 +38,9 @@ class Leftovers:
     def note(self, path: str, *, instead_of: str = "") -> None:
         """A part file is about to be made at ``path``, or the file at ``instead_of`` to be set aside there.
 
-        A full local disk is no reason not to.
+        A full local disk is no reason not to. What is noted already stays as it is.
         """
-        if self._folder is not None:
+        if self._folder is not None and path not in self._held:
             with suppress(OSError):
                 file = os.open(self._file(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
                 self._held[path] = file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def test_upload_of_a_living_process_is_no_leftover(folder: Path) -> None:
     uploading.note("/cache/.bambufs-1.part")
     assert Leftovers(folder).left_over() == []
     uploading.close()
+    assert Leftovers(folder).left_over() == ["/cache/.bambufs-1.part"]
+
+
+def test_path_noted_twice_is_noted_once(folder: Path) -> None:
+    leftovers = Leftovers(folder)
+    leftovers.note("/cache/.bambufs-1.part")
+    before = os.listdir("/proc/self/fd")
+    leftovers.note("/cache/.bambufs-1.part")
+    assert os.listdir("/proc/self/fd") == before
+    leftovers.close()
     assert Leftovers(folder).left_over() == ["/cache/.bambufs-1.part"]
 
 
