@@ -38,12 +38,19 @@ class LocalPart:
                 _remove_abandoned(other)
         number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self.file = os.fdopen(number, "r+b")
-        if not _locked(number):
+        if not (_locked(number) and self._is_ours()):
             self.file.close()
             raise OSError(errno.EBUSY, "Another program is fetching this file just now", str(self._target))
         if not self._keep:
             self.file.truncate(0)
         return self
+
+    def _is_ours(self) -> bool:
+        """Whether what was opened is still the part: whoever had it may just have given it its final name."""
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     @property
     def size(self) -> int:
