@@ -156,12 +156,20 @@ class Prober:
         pause = self._every
         while self._waited(pause):
             began = self._clock()
-            if self._knock():
+            if self._is_let_in():
                 break
             pause = max(self._every - (self._clock() - began), min(1.0, self._every))
         with self._condition:
             self._breaker.is_probed = False
             self._thread = None
+
+    def _is_let_in(self) -> bool:
+        """Knock. Whatever goes wrong, the looking goes on: everybody is refused for as long as it is not over."""
+        try:
+            return self._knock()
+        except Exception:
+            logger.exception("looking for the printer failed")
+            return False
 
     def _waited(self, seconds: float) -> bool:
         """Wait; returns whether to go on."""

@@ -108,3 +108,5 @@ class Janitor:
                     self._owed.append(chore)
             else:
                 logger.warning("%s: that failed: %s", chore.name, error)
+        except Exception:  # the other chores, and the sessions at rest, need the thread
+            logger.exception("%s: that failed", chore.name)

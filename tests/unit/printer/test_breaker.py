@@ -233,6 +233,22 @@ def test_looking_goes_on_while_somebody_asks(clock: Clock) -> None:
     assert len(knocks) == 5
 
 
+def test_looking_goes_on_after_a_fault_of_ours(clock: Clock) -> None:
+    breaker, knocks = Breaker(clock), list[int]()
+
+    def knock() -> bool:
+        knocks.append(1)
+        if len(knocks) == 1:
+            raise RuntimeError("can't start new thread")
+        return True
+
+    prober = Prober(knock, breaker, every=0.001, clock=clock)
+    breaker.failed(AWAY)
+    prober.start()
+    wait_until(lambda: not prober.is_running, "the looking to end")
+    assert (len(knocks), breaker.is_probed) == (2, False)
+
+
 def test_only_one_looks_at_a_time(clock: Clock) -> None:
     breaker, gate, knocking = Breaker(clock), threading.Event(), threading.Semaphore(0)
 

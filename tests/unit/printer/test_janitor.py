@@ -121,6 +121,18 @@ def test_error_of_another_kind_is_not_tried_again(
     assert len(card.asked) == 1
 
 
+def test_fault_of_ours_holds_up_nothing_else(
+    janitor: Janitor, card: Card, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    janitor.give(fail, "removing /x.part")
+    wait_until(lambda: caplog.records, "it to be told")
+    remove(janitor, card, "/y.part")
+    wait_until(lambda: card.asked == ["/y.part"], "the other one to be deleted")
+
+
 def test_refusal_is_tried_again(janitor: Janitor, card: Card) -> None:
     card.failures, card.error = 1, CardRefused("in use")
     remove(janitor, card, "/x.part")
