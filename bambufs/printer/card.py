@@ -147,9 +147,10 @@ class Card:
         """Rename a file or folder; a file at ``new`` is replaced (at once where the printer can, else deleted first).
 
         Raises `FileNotFoundError`, `InvalidName`, `CardRefused`; where the printer renames nothing an `OSError` with
-        EXDEV, upon which `mv` and its like copy.
+        EXDEV, upon which `mv` and its like copy. When it is broken off, what was put aside is put back later.
         """
         change = Move(old, new, self._leftovers)
+        self._storing.is_put(new)
         try:
             self._access.settle(
                 lambda: self._access.simply(change.run),
@@ -160,6 +161,15 @@ class Card:
                 raise gone(old) from refusal
             message = "This printer cannot rename; copy it and delete the old one"
             raise OSError(errno.EXDEV, message, old) from refusal
+        except BaseException:
+            self._later(change, change.undo)
+            raise
+        self._later(change, change.finish)
+
+    def _later(self, change: Move, verb: Callable[[FtpsSession], None]) -> None:
+        """Do what a move that was broken off still owes."""
+        if change.aside is not None:
+            self._access.janitor.give(lambda: self._access.simply(verb), f"putting {change.target} in order")
 
     def delete(self, path: str) -> None:
         """Delete a file. Raises `FileNotFoundError`, `IsADirectoryError`, `CardRefused`."""

@@ -25,10 +25,15 @@ def new_part_path(path: str, longest_path: int | None = None) -> str:
     return paths.join(folder, name)
 
 
+def is_part(path: str) -> bool:
+    """Whether a path (or name) is one of our own that stand for something else for a while."""
+    name = paths.split(path)[1]
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
 def is_junk(name: str) -> bool:
     """Whether a dot name on the card is litter that nobody misses: our own part files, or a desktop's."""
-    is_part = name.startswith(_PREFIX) and name.endswith(_SUFFIX)
-    return is_part or name == ".DS_Store" or name.startswith("._")
+    return is_part(name) or name == ".DS_Store" or name.startswith("._")
 
 
 def gone(path: str) -> FileNotFoundError:
@@ -58,12 +63,14 @@ class Move:
     def __init__(self, source: str, target: str, leftovers: Leftovers) -> None:
         self.source, self.target, self._leftovers = source, target, leftovers
         self.aside: str | None = None
+        self._home = target
+        """Where what is aside was."""
 
     def run(self, session: FtpsSession) -> None:
         """Rename.
 
         Raises `FileNotFoundError` without the source, `InvalidName` when the printer refuses the name, `NotSupported`
-        when it renames nothing at all.
+        when it renames nothing at all, `OSError` with ENOTEMPTY when the target is a folder with something in it.
         """
         if paths.folded(self.source) == paths.folded(self.target):
             self._change_case(session)
@@ -83,25 +90,33 @@ class Move:
 
     def _change_case(self, session: FtpsSession) -> None:
         """Both names are one file on a FAT card, so that deleting or overwriting the one would lose the other."""
-        between = new_part_path(self.target, session.family.longest_path)
-        session.rename(self.source, between)
+        self.undo(session)  # what was begun before the connection broke
+        aside = self._put_aside(session, self.source)
         try:
-            session.rename(between, self.target)
+            session.rename(aside, self.target)
         except CardRefused as refusal:
-            session.rename(between, self.source)
+            self.undo(session)
             raise self._refused(refusal) from refusal
+        self._forget_aside()
+
+    def _put_aside(self, session: FtpsSession, path: str) -> str:
+        """Give what is at ``path`` a name of ours, and return that. Raises `CardRefused`."""
+        aside = new_part_path(self.target, session.family.longest_path)
+        self.aside, self._home = aside, path
+        self._leftovers.note(aside, instead_of=path)
+        try:
+            session.rename(path, aside)
+        except CardRefused:
+            self._forget_aside()
+            raise
+        return aside
 
     def _swap(self, session: FtpsSession) -> None:
         if self.aside is not None and not _is_there(session, self.aside):
             self._forget_aside()  # the connection broke before it had been put aside
         if self.aside is None:
-            aside = new_part_path(self.target, session.family.longest_path)
-            self.aside = aside
-            self._leftovers.note(aside, instead_of=self.target)
-            try:
-                session.rename(self.target, aside)
-            except CardRefused:
-                self._forget_aside()
+            with suppress(CardRefused):
+                self._put_aside(session, self.target)
         try:
             session.rename(self.source, self.target)
         except CardRefused as refusal:
@@ -117,17 +132,30 @@ class Move:
         return InvalidName(f"the printer cannot store this name ({refusal.reply})", self.target)
 
     def finish(self, session: FtpsSession) -> None:
-        """The new file is in place: delete the one that was put aside."""
+        """The new file is in place: delete the one that was put aside. Raises as `run` does when that was a folder."""
         if self.aside is not None:
-            with suppress(CardRefused):
+            try:
                 session.delete(self.aside)
+            except CardRefused as refusal:
+                if session.is_folder(self.aside):
+                    self._replace_folder(session, self.aside, refusal)
             self._forget_aside()
 
+    def _replace_folder(self, session: FtpsSession, aside: str, refusal: CardRefused) -> None:
+        """It was a folder that was put aside, made by another computer a moment ago: only an empty one may go."""
+        try:
+            session.remove_folder(aside)
+        except CardRefused:
+            session.rename(self.target, self.source)
+            self.undo(session)
+            message = "There is a folder by this name, and it is not empty"
+            raise OSError(errno.ENOTEMPTY, message, self.target) from refusal
+
     def undo(self, session: FtpsSession) -> None:
-        """The new file cannot take its place: put the old one back."""
+        """The move was broken off: put back what was put aside, unless something else has taken its place since."""
         if self.aside is not None:
             with suppress(CardRefused):
-                session.rename(self.aside, self.target)
+                put_back(session, self.aside, self._home)
             self._forget_aside()
 
     def _forget_aside(self) -> None:

@@ -310,6 +310,13 @@ class FtpsSession:
         """Set a file's time, in seconds since the epoch, by MDTM with two arguments (vsFTPd knows it)."""
         self._simply(_set_time(path, mtime), path)
 
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder at ``path``."""
+        with translating(path):
+            entered, left = self._ftp.answers(f"CWD {path}", "CWD /")
+            check_reply(left, "2")
+            return entered.startswith("2")
+
     def modified(self, paths: Sequence[str]) -> tuple[int | None, ...]:
         """The times of files in seconds since the epoch, all at once where it pipelines; None for one that is not told.
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from .. import interrupts
-from ..errors import CardRefused, ConnectionDropped, PrinterError, PrinterTimeout, again
+from ..errors import CardRefused, ConnectionDropped, PrinterBusy, PrinterError, PrinterTimeout, again
+from . import paths
 from .access import BULK_PATIENCE, Access
 from .catalog import Catalog
 from .leftovers import Leftovers
-from .parts import put_back
+from .parts import is_part, put_back
 from .session import FtpsSession
 from .upload import Upload
 
@@ -38,24 +38,29 @@ class _Locks:
 
 class _Turn:
     """The right of one upload to open its way, then to send. Only a small one leaves the first to others before it has
-    sent: they wait for a moment, with a connection on which the printer expects them."""
+    sent: they wait for a moment, with a connection on which the printer expects them. So whoever waits for a connection
+    must not have the right to send alone: they might have the only one."""
 
     def __init__(self, locks: _Locks, *, is_small: bool) -> None:
         self._locks, self._is_small = locks, is_small
         self._mine: list[threading.Lock] = []
 
     def begin(self) -> None:
-        """Wait for the right to open; raises `Interrupted`."""
+        """Wait for the right to open, if it has not got it yet; raises `Interrupted`."""
         self._take(self._locks.opening)
         if not self._is_small:
             self._take(self._locks.sending)
 
     def send(self) -> None:
         """Wait for the right to send, if it has not got it yet; raises `Interrupted`."""
-        if self._locks.sending not in self._mine:
-            self._take(self._locks.sending)
+        self._take(self._locks.sending)
         if self._is_small:
             self._leave(self._locks.opening)
+
+    def lost(self) -> None:
+        """It has no connection any more: those that have one, and wait to send, come first."""
+        if self._locks.opening not in self._mine:
+            self.end()
 
     def end(self) -> None:
         """Let the next one send."""
@@ -63,8 +68,9 @@ class _Turn:
             self._leave(lock)
 
     def _take(self, lock: threading.Lock) -> None:
-        interrupts.acquire(lock)
-        self._mine.append(lock)
+        if lock not in self._mine:
+            interrupts.acquire(lock)
+            self._mine.append(lock)
 
     def _leave(self, lock: threading.Lock) -> None:
         if lock in self._mine:
@@ -88,6 +94,8 @@ class Storing:
         self._locks, self._count_lock, self._waiting = _Locks(), threading.Lock(), 0
         self._sets_time: bool | None = None
         self._rename_refusals = 0
+        self._unwanted: set[str] = set()
+        """Final names (folded) of what is to be removed, unless something else is put there first."""
 
     @property
     def renames(self) -> bool:
@@ -120,13 +128,13 @@ class Storing:
         is_small = 0 <= upload.size <= _SMALL and self.may_overlap
         turn = _Turn(self._locks, is_small=is_small)
         try:
-            with self._counted():
-                turn.begin()
+            self._begin(turn)
             upload.check()
             upload.stay_within(self._access.family.longest_path)
             upload.leftovers = self._leftovers
             self._leftovers.note(upload.part)
             self._carry_out(upload, turn)
+            self.is_put(upload.path)
         except BaseException as error:
             if isinstance(error, PrinterError) and error.path == upload.part:
                 error.path = upload.path  # our part file's name says nothing to the user
@@ -139,30 +147,27 @@ class Storing:
             turn.end()
         self._leftovers.strike_out(upload.part)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _begin(self, turn: _Turn) -> None:
         with self._count_lock:
             self._waiting += 1
         try:
-            yield
+            turn.begin()
         finally:
             with self._count_lock:
                 self._waiting -= 1
 
     def _carry_out(self, upload: Upload, turn: _Turn) -> None:
         try:
-            with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
-                self._put(upload, session, turn)
+            self._put(upload, turn)
         except (ConnectionDropped, PrinterTimeout) as lost:
             logger.warning("%s: %s; looking at what arrived", upload.path, lost.message)
+            turn.lost()
             arrived = self._arrived(upload, lost)
-            with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
-                if upload.move is not None and arrived is None and self._has(session, upload.path, upload.size):
-                    upload.move.finish(session)  # it was lost after the renaming had taken effect
-                    return
-                if arrived != upload.size and upload.move is None:
-                    self._renew_part(upload)
-                self._put(upload, session, turn, is_there=arrived == upload.size)
+            if arrived is None and self._has_taken_effect(upload):
+                return
+            if self.renames and arrived != upload.size and upload.move is None:
+                self._renew_part(upload)
+            self._put(upload, turn, is_there=arrived == upload.size)
 
     def _renew_part(self, upload: Upload) -> None:
         old = upload.renew_part(self._access.family.longest_path)
@@ -181,23 +186,34 @@ class Storing:
                 after=self._late * factor,
             )
 
-    def _put(self, upload: Upload, session: FtpsSession, turn: _Turn, *, is_there: bool = False) -> None:
-        """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed.
+    def _put(self, upload: Upload, turn: _Turn, *, is_there: bool = False) -> None:
+        """Send the part file, unless it ``is_there``, and rename it; or the file itself where nothing is renamed."""
+        if self.renames and self._put_whole(upload, turn, is_there=is_there):
+            return
+        self._begin(turn)
+        with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
+            upload.send_in_place(session, self._try_set_time, turn.send)
+
+    def _put_whole(self, upload: Upload, turn: _Turn, *, is_there: bool) -> bool:
+        """Send the part file, unless it ``is_there``, and rename it. Returns False when the printer renames nothing.
 
         While a file is being renamed the next one can be sent, where there is another session for it; and while a small
         one is being sent, a small one after it can ask the printer to expect it.
         """
-        if self.renames:
+        if not is_there:
+            self._begin(turn)
+        with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
             if not is_there:
                 upload.send(session, turn.send)
             if self.may_overlap:
                 turn.end()
+            self.is_put(upload.path)
             if upload.publish(session, self._try_set_time):
                 self._rename_refusals = 0
-                return
-            self._rename_refusals += 1
-            logger.warning("this printer does not rename: a file is lost when the upload that replaces it breaks off")
-        upload.send_in_place(session, self._try_set_time, turn.send)
+                return True
+        self._rename_refusals += 1
+        logger.warning("this printer does not rename: a file is lost when the upload that replaces it breaks off")
+        return False
 
     def _arrived(self, upload: Upload, lost: PrinterError) -> int | None:
         """The size of the part file, None without one; when that cannot be asked, what was ``lost`` counts."""
@@ -206,6 +222,22 @@ class Storing:
         except PrinterError as error:
             raise again(lost) from error
 
+    def _has_taken_effect(self, upload: Upload) -> bool:
+        """Whether the connection was lost when all was done, though there is no part file (any more).
+
+        The old file may have the same size. So that counts only once a renaming was asked for, after which the part
+        file would be there, or once the printer had begun to write in the place of the old one.
+        """
+        if upload.move is None and not upload.is_half_there:
+            return False
+        with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
+            if not self._has(session, upload.path, upload.size):
+                return False
+            if upload.move is not None:
+                upload.move.finish(session)
+        upload.is_half_there = False
+        return True
+
     def _has(self, session: FtpsSession, path: str, size: int) -> bool:
         try:
             return session.size(path) == size
@@ -213,7 +245,9 @@ class Storing:
             return False
 
     def _tidy_after(self, upload: Upload, error: BaseException) -> None:
-        """An upload failed: have what it had put aside put back, and its part file removed."""
+        """An upload failed: have what it had put aside put back, and what there is of it removed."""
+        if upload.is_half_there:
+            self.remove_later(upload.path)
         self._janitor.give(lambda: self._undo(upload), f"tidying up after {upload.path}")
         if isinstance(error, PrinterError) and not error.answered:
             self._remove_late(upload.part)
@@ -223,8 +257,27 @@ class Storing:
             if upload.move is not None:
                 upload.move.undo(session)
             with suppress(CardRefused):
-                session.delete(upload.path if upload.is_half_there else upload.part)
+                session.delete(upload.part)
         self._leftovers.strike_out(upload.part)
+
+    def is_put(self, path: str) -> None:
+        """What is at ``path`` now, or will be at once, is not what was to be removed."""
+        self._unwanted.discard(paths.folded(path))
+
+    def _remove_unwanted(self, path: str) -> None:
+        """Remove what is at ``path``, unless something else has taken its place, or is just about to."""
+        with self._access.lend() as session:
+            is_quiet = self._locks.sending.acquire(blocking=False)
+            try:
+                if is_quiet and paths.folded(path) in self._unwanted:
+                    with suppress(CardRefused):
+                        session.delete(path)
+                    self.is_put(path)
+            finally:
+                if is_quiet:
+                    self._locks.sending.release()
+        if not is_quiet:
+            raise PrinterBusy("a file is being sent", path)
 
     def tidy_up(self) -> None:
         """Have the part files removed that an earlier process left on the card when it was killed."""
@@ -253,9 +306,13 @@ class Storing:
         return True
 
     def remove_later(self, path: str) -> None:
-        """Delete a file of ours in the background, trying for a while."""
-        self._leftovers.note(path)
-        self._janitor.give(lambda: self._remove_part(path), f"removing {path}")
+        """Delete a file in the background, trying for a while; not what is put at ``path`` meanwhile."""
+        if is_part(path):
+            self._leftovers.note(path)
+            self._janitor.give(lambda: self._remove_part(path), f"removing {path}")
+        else:  # who knows what will be there after a crash
+            self._unwanted.add(paths.folded(path))
+            self._janitor.give(lambda: self._remove_unwanted(path), f"removing {path}")
 
     def _remove_part(self, path: str, *, for_good: bool = True) -> None:
         with self._access.lend() as session, suppress(CardRefused):

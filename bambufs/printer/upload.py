@@ -49,7 +49,7 @@ class Upload:
         self._lock = threading.Lock()
         self._path = path
         self._move: Move | None = None
-        self._is_called_off = False
+        self._is_called_off = self._is_decided = False
         self.is_half_there = False
         """Whether a half file may stand under the final name, where it was sent in place."""
 
@@ -63,7 +63,7 @@ class Upload:
     def redirect(self, path: str, first: Callable[[], None] = lambda: None) -> bool:
         """Let it become ``path`` instead, after ``first``; returns False (and does nothing) when it is too late."""
         with self._lock:
-            if self._move is not None or self._is_called_off:
+            if self._is_decided or self._is_called_off:
                 return False
             first()
             self._path = path
@@ -72,7 +72,7 @@ class Upload:
     def call_off(self) -> bool:
         """Stop it, since its file was deleted; returns False when it is too late for that."""
         with self._lock:
-            if self._move is not None:
+            if self._is_decided:
                 return False
             self._is_called_off = True
             return True
@@ -108,7 +108,7 @@ class Upload:
 
     @property
     def move(self) -> Move | None:
-        """The renaming, once it was asked for: only then can a missing part file mean success."""
+        """The renaming, while it is what becomes of it: only then can a missing part file mean success."""
         return self._move
 
     def send(self, session: FtpsSession, begin: Callable[[], None] = lambda: None) -> None:
@@ -172,24 +172,24 @@ class Upload:
         """
         if self.time_kept is None:
             self.time_kept = set_time(session, self.part, self.mtime)
-        move = self._decide()
+        self._decide()
+        move = self._move = self._move or Move(self.part, self._path, self.leftovers)
         try:
             move.run(session)
         except (NotSupported, FileNotFoundError) as refusal:
             if not isinstance(refusal, NotSupported) and _size_of(session, self.part) is None:
                 raise
+            self._move = None
             with suppress(CardRefused):
                 session.delete(self.part)
             return False
         return True
 
-    def _decide(self) -> Move:
+    def _decide(self) -> None:
         """From now on it can neither be called off nor sent elsewhere. Raises `CalledOff`."""
         with self._lock:
             self.check()
-            if self._move is None:
-                self._move = Move(self.part, self._path, self.leftovers)
-            return self._move
+            self._is_decided = True
 
 
 def _size_of(session: FtpsSession, path: str) -> int | None:

@@ -30,6 +30,9 @@ _SECOND_THOUGHTS = 2.0
 _MAX_FORGOTTEN = 16 << 20
 _KEPT_AHEAD = 60.0
 """Seconds for which a data connection that was made ahead is trusted to be still alive."""
+_GOODBYE = "221"
+"""Of ESP32 printers to a session that was at rest for long, perhaps just as it asks for something: no answer to that.
+The one to QUIT is never read."""
 _ENDLESS = "the printer's answer does not end; if that stays so, switch the printer off and on again"
 
 
@@ -149,7 +152,10 @@ class ImplicitFtps(ftplib.FTP_TLS):
         return control.recv(8192)
 
     def getmultiline(self) -> str:
-        """Read one reply of one or more lines, neither endlessly many nor for longer than ``patience``."""
+        """Read one reply of one or more lines, neither endlessly many nor for longer than ``patience``.
+
+        Raises `EOFError` for a goodbye.
+        """
         deadline = time.monotonic() + self.patience
         line = self._line(deadline)
         lines, length = [line], len(line)
@@ -162,6 +168,8 @@ class ImplicitFtps(ftplib.FTP_TLS):
                 length += len(line) + 1
                 if length > _MAX_REPLY:
                     raise ConnectionDropped(_ENDLESS)
+        if line.startswith(_GOODBYE):
+            raise EOFError
         return "\n".join(lines)
 
     # --- commands together ------------------------------------------------------------------------

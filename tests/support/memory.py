@@ -269,6 +269,11 @@ class MemorySession:
             raise _refused(path)
         self._printer.folders.add(path)
 
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder."""
+        self._printer.begin("CWD", path)
+        return path in self._printer.folders
+
     def remove_folder(self, path: str) -> None:
         """Remove an empty folder."""
         self._printer.begin("RMD", path)

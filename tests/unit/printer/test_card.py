@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bambufs.errors import (
     ConnectionDropped,
     Interrupted,
     InvalidName,
+    PrinterBusy,
     PrinterError,
     PrinterUnreachable,
 )
@@ -53,14 +54,20 @@ def start(tmp_path: Path, stack: ExitStack) -> Start:
     """Starts a printer and a `Card` that is connected to it."""
 
     def make(
-        model: str = "x1c", *, manners: Manners | None = None, overlaps: bool = True, **quirks: object
+        model: str = "x1c",
+        *,
+        manners: Manners | None = None,
+        overlaps: bool = True,
+        sessions: int = 3,
+        **quirks: object,
     ) -> tuple[Card, Printer]:
         folder = tmp_path / "card"
         (folder / "cache").mkdir(parents=True)
         printer = stack.enter_context(Printer(model=model, card=folder, mqtt=False, quirks=quirks))  # type: ignore[arg-type]
         target = Target(printer.host, printer.ftps_port, printer.access_code, make_context())
         target = replace(target, manners=manners or Manners())
-        card = Card(SessionPool(lambda: FtpsSession.open(target, CALM)), overlaps=overlaps)
+        pool = SessionPool(lambda: FtpsSession.open(target, CALM), limit=sessions, probe_every=0.5)
+        card = Card(pool, overlaps=overlaps)
         stack.callback(card.close)
         return card, printer
 
@@ -405,6 +412,51 @@ def test_file_is_stored_in_place_where_nothing_is_renamed(start: Start, model: s
 
 
 @BOTH
+def test_loss_before_anything_was_sent_in_place_is_not_taken_for_success(start: Start, model: str) -> None:
+    card, printer = start(model, refused="RNFR", accept_timeout=0.1)
+    for _ in range(2):
+        store(card, OLD)
+    printer.quirks.once("refuse_data", True, times=1)
+    store(card, NEW)
+    assert on_card(printer) == NEW
+
+
+@BOTH
+def test_half_file_in_place_is_removed(start: Start, model: str) -> None:
+    card, printer = start(model, refused="RNFR")
+    for _ in range(2):
+        store(card, OLD)
+    printer.quirks.once("drop_after", 100_000, times=2)
+    with pytest.raises(PrinterError):
+        store(card, b"x" * 500_000)
+    wait_until(lambda: names(printer) == [], "the half file to be removed")
+
+
+@BOTH
+def test_whole_file_that_has_taken_the_place_of_a_half_one_stays(start: Start, model: str) -> None:
+    card, printer = start(model, refused="RNFR")
+    for _ in range(2):
+        store(card, OLD)
+    with chores_put_off(card) as put_off:
+        printer.quirks.once("drop_after", 100_000, times=2)
+        with pytest.raises(PrinterError):
+            store(card, b"x" * 500_000)
+        store(card, NEW)
+    for do in put_off:
+        do()
+    assert on_card(printer) == NEW
+
+
+@contextmanager
+def chores_put_off(card: Card) -> Iterator[list[Callable[[], None]]]:
+    """Do nothing in the background; gives what there is to do."""
+    janitor, chores = card._access.janitor, list[Callable[[], None]]()
+    janitor.give = lambda do, name, **_: chores.append(do)  # type: ignore[method-assign]
+    yield chores
+    del janitor.give
+
+
+@BOTH
 @pytest.mark.parametrize("refusal", ["RNFR", "RNFR:550", "RNTO:500"])
 def test_renaming_where_nothing_is_renamed_is_told_apart(start: Start, model: str, refusal: str) -> None:
     card, printer = start(model, refused=refusal)
@@ -697,6 +749,45 @@ def test_next_upload_is_sent_while_the_one_before_is_renamed(start: Start, stack
     assert (on_card(printer, "a"), on_card(printer, "b")) == (NEW, OLD)
 
 
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_upload_that_waits_to_send_gives_way_to_none_that_waits_for_its_session(
+    start: Start, stack: ExitStack, sessions: int
+) -> None:
+    card, printer = start(sessions=sessions)
+    card.connect()
+    with printer.hold("STOR", after_bytes=1) as gate:
+        first = later(lambda: store(card, NEW, "/a"), stack)
+        assert gate.reached.wait(5)
+        second = later(lambda: store(card, OLD, "/b"), stack)
+        wait_until(lambda: card.pool.is_wanted, "the second to wait for a session")
+        printer.drop_sessions()
+    come_to_an_end(card, first, second)
+    assert (on_card(printer, "a"), on_card(printer, "b")) == (NEW, OLD)
+
+
+@pytest.mark.parametrize("content", [OLD, BIG], ids=["small", "big"])
+def test_upload_in_place_waits_to_send_without_a_session(start: Start, stack: ExitStack, content: bytes) -> None:
+    card, printer = start(sessions=2, refused="RNFR:550")
+    card.connect()
+    with printer.hold("RNFR") as gate:
+        first = later(lambda: store(card, NEW, "/a"), stack)
+        assert gate.reached.wait(5)
+        second = later(lambda: store(card, content, "/b"), stack)
+        wait_until(lambda: card.pool.is_wanted, "the second to wait for a session")
+    come_to_an_end(card, first, second)
+    assert (on_card(printer, "a"), on_card(printer, "b")) == (NEW, content)
+
+
+def come_to_an_end(card: Card, *uploads: Future[object]) -> None:
+    """Wait for ``uploads``; those that wait for each other are ended by closing ``card``."""
+    try:
+        for upload in uploads:
+            upload.result(10)
+    except TimeoutError:
+        card.close()
+        raise
+
+
 def test_switched_off_printer_is_told(start: Start) -> None:
     card, printer = start()
     printer.switch_off()
@@ -766,7 +857,119 @@ def test_loss_while_the_old_file_is_put_aside_leaves_no_litter(start: Start, sta
     wait_until(lambda: tidy(printer), "the old file to be removed")
 
 
+def test_what_is_put_back_late_replaces_nothing_newer(start: Start, stack: ExitStack) -> None:
+    card, printer = start("p1s")
+    put(printer, "cache/x.3mf")
+    with chores_put_off(card) as put_off:
+        lose_after_put_aside(printer, later(lambda: store(card, NEW), stack), "RNTO")
+        wait_until(lambda: comes_back(card, printer), "the printer to be let in to")
+        store(card, b"newest")
+    for do in put_off:
+        do()
+    assert (names(printer), on_card(printer)) == (["x.3mf"], b"newest")
+
+
+def lose_after_put_aside(printer: Printer, moving: Future[object], verb: str) -> None:
+    """The printer goes away for a while once it has carried out ``verb``; ``moving`` fails."""
+    with printer.hold(verb) as gate:
+        assert gate.reached.wait(5)
+        printer.switch_off()
+    with pytest.raises(PrinterError):
+        moving.result(10)
+    printer.switch_on()
+
+
+def comes_back(card: Card, printer: Printer) -> bool:
+    """Whether the printer lets us in."""
+    try:
+        card.connect()
+    except PrinterUnreachable:
+        return False
+    return True
+
+
+@BOTH
+def test_folder_that_another_computer_made_is_not_replaced(start: Start, model: str) -> None:
+    card, printer = start(model)
+    (printer.card / "cache/x.3mf").mkdir()
+    put(printer, "cache/x.3mf/inside")
+    with pytest.raises(OSError, match="not empty") as caught:
+        store(card, NEW)
+    assert caught.value.errno == errno.ENOTEMPTY
+    wait_until(lambda: tidy(printer), "the part file to be removed")
+    assert on_card(printer, "cache/x.3mf/inside") == OLD
+
+
 # --- renaming -------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("moved", ["file", "folder"])
+def test_nothing_is_moved_onto_a_folder_with_something_in_it(start: Start, model: str, moved: str) -> None:
+    card, printer = start(model)
+    (printer.card / "cache/folder").mkdir()
+    put(printer, "cache/file")
+    (printer.card / "cache/there").mkdir()
+    put(printer, "cache/there/inside")
+    with pytest.raises(OSError, match="not empty"):
+        card.rename(f"/cache/{moved}", "/cache/there")
+    assert names(printer) == ["file", "folder", "there"]
+    assert on_card(printer, "cache/there/inside") == OLD
+
+
+@BOTH
+def test_folder_replaces_an_empty_one(start: Start, model: str) -> None:
+    card, printer = start(model)
+    (printer.card / "cache/folder").mkdir()
+    put(printer, "cache/folder/inside")
+    (printer.card / "cache/there").mkdir()
+    card.rename("/cache/folder", "/cache/there")
+    assert (names(printer), on_card(printer, "cache/there/inside")) == (["there"], OLD)
+
+
+@BOTH
+@pytest.mark.parametrize("when", ["command", "reply"])
+@pytest.mark.parametrize("is_dir", [False, True], ids=["file", "folder"])
+def test_change_of_case_settles_after_a_lost_connection(
+    start: Start, model: str, when: str, is_dir: bool, stack: ExitStack
+) -> None:
+    card, printer = start(model)
+    (printer.card / "cache/x.3mf").mkdir() if is_dir else put(printer, "cache/x.3mf")
+    with printer.hold("RNTO", before=when) as gate:  # type: ignore[arg-type]
+        renaming = later(lambda: card.rename("/cache/x.3mf", "/cache/X.3mf"), stack)
+        assert gate.reached.wait(5)
+        printer.drop_sessions()
+    renaming.result(10)
+    assert names(printer) == ["X.3mf"]
+
+
+def test_change_of_case_that_breaks_off_leaves_the_old_name(start: Start, stack: ExitStack) -> None:
+    card, printer = start("p1s")
+    put(printer, "cache/x.3mf")
+    lose_after_put_aside(printer, later(lambda: card.rename("/cache/x.3mf", "/cache/X.3mf"), stack), "RNTO")
+    wait_until(lambda: names(printer) == ["x.3mf"], "the old name to come back")
+
+
+def test_rename_that_breaks_off_puts_back_what_it_put_aside(start: Start, stack: ExitStack) -> None:
+    card, printer = start("p1s")
+    put(printer, "cache/x.3mf")
+    put(printer, "cache/y.3mf", NEW)
+    lose_after_put_aside(printer, later(lambda: card.rename("/cache/y.3mf", "/cache/x.3mf"), stack), "RNTO")
+    wait_until(lambda: names(printer) == ["x.3mf", "y.3mf"], "the old file to come back")
+    assert (on_card(printer), on_card(printer, "cache/y.3mf")) == (OLD, NEW)
+
+
+def test_loss_after_a_rename_leaves_no_litter(start: Start, stack: ExitStack) -> None:
+    card, printer = start("p1s")
+    put(printer, "cache/x.3mf")
+    put(printer, "cache/y.3mf", NEW)
+    with printer.hold("DELE", before="command") as gate:
+        renaming = later(lambda: card.rename("/cache/y.3mf", "/cache/x.3mf"), stack)
+        assert gate.reached.wait(5)
+        printer.drop_sessions()
+    renaming.result(10)
+    wait_until(lambda: names(printer) == ["x.3mf"], "the old file to be removed")
+    assert on_card(printer) == NEW
 
 
 @BOTH
@@ -994,6 +1197,43 @@ def test_file_is_removed_later(start: Start) -> None:
     put(printer, "cache/.bambufs-1.part")
     card.remove_later("/cache/.bambufs-1.part")
     wait_until(lambda: tidy(printer), "it to be removed")
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["stored", "renamed"])
+def test_what_is_put_meanwhile_is_not_removed_later(start: Start, model: str, how: str) -> None:
+    card, printer = start(model)
+    card.connect()
+    put(printer, "cache/x.3mf")
+    put(printer, "cache/y.3mf", NEW)
+    with chores_put_off(card) as put_off:
+        card.remove_later("/cache/x.3mf")
+        store(card, NEW) if how == "stored" else card.rename("/cache/y.3mf", "/cache/x.3mf")
+    for do in put_off:
+        do()
+    assert on_card(printer) == NEW
+
+
+@BOTH
+def test_file_by_any_name_is_removed_later(start: Start, model: str) -> None:
+    card, printer = start(model)
+    put(printer, "cache/x.3mf")
+    card.remove_later("/cache/x.3mf")
+    wait_until(lambda: names(printer) == [], "the file to be removed")
+
+
+def test_nothing_is_removed_while_a_file_is_sent(start: Start, stack: ExitStack) -> None:
+    card, printer = start()
+    put(printer, "cache/x.3mf")
+    with printer.hold("STOR", after_bytes=1) as gate:
+        storing = later(lambda: store(card, BIG), stack)
+        assert gate.reached.wait(5)
+        card._storing._unwanted.add("/CACHE/X.3MF")
+        with pytest.raises(PrinterBusy):
+            card._storing._remove_unwanted("/cache/x.3mf")
+    storing.result(10)
+    card._storing._remove_unwanted("/cache/x.3mf")
+    assert on_card(printer) == BIG
 
 
 def test_closing_says_good_bye(start: Start) -> None:

@@ -558,6 +558,13 @@ def test_folder_is_left_before_it_is_removed() -> None:
         session.remove_folder("/d")
 
 
+@pytest.mark.parametrize("pipelines", [False, True])
+@pytest.mark.parametrize(("reply", "is_folder"), [("250 Okay.", True), ("550 Failed.", False)])
+def test_folder_is_told_from_a_file(pipelines: bool, reply: str, is_folder: bool) -> None:
+    with talking(ask("CWD /x", reply), ask("CWD /", "250 Okay."), pipelines=pipelines) as (session, _):
+        assert session.is_folder("/x") is is_folder
+
+
 def test_times_are_asked_for_all_at_once() -> None:
     script = [
         ask("MDTM /a", ""),
@@ -644,6 +651,13 @@ def test_printer_that_hangs_up_on_a_command_dropped_the_connection() -> None:
 
 def test_answer_of_another_kind_drops_the_connection() -> None:
     with talking(ask("DELE /x", "150 Here it comes.")) as (session, _):
+        with pytest.raises(ConnectionDropped):
+            session.delete("/x")
+
+
+def test_goodbye_is_no_answer() -> None:
+    """Of a printer whose patience with a session at rest has just ended: nothing was deleted."""
+    with talking(ask("DELE /x", "221 Goodbye."), hangs_up()) as (session, _):
         with pytest.raises(ConnectionDropped):
             session.delete("/x")
 
