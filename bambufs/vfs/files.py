@@ -327,6 +327,10 @@ class OpenFiles:
         """``node`` is now at ``path``; what it owes goes with it."""
         self._uploads.moved(node, path)
 
+    def overwritten(self, path: str, *, by: Node | None) -> None:
+        """See `Uploads.overwritten`."""
+        self._uploads.overwritten(path, by=by)
+
     def close(self) -> None:
         """Treat every file as released. What is owed in the background stays so."""
         self.nodes.release_all()

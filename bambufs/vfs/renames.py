@@ -155,6 +155,7 @@ class Renames:
     def _move_on_printer(self, old: str, new: str, node: Node | None) -> None:
         held = old if node is None else node.remote_path  # another one after an upload that failed
         self._card.rename(held, new)
+        self._files.overwritten(new, by=node)
         self._times.renamed(held, new)
         self._blocks.forget(old)
         self._blocks.forget(new)

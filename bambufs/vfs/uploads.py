@@ -92,6 +92,7 @@ class Uploads:
             node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
         if had_old and old_path != path:
             self._card.remove_later(old_path)
+        self.overwritten(path, by=node)
         if late != mtime:
             self._set_late_time(path, Attributes(False, size, mtime), late)
         return self._debts.settle(node)
@@ -103,6 +104,13 @@ class Uploads:
         except OSError as error:
             logger.warning("%s: its time is remembered on this computer only, since: %s", path, error)
             self._remember_time(path, attributes, mtime)
+
+    def overwritten(self, path: str, *, by: Node | None) -> None:
+        """The printer has something else at ``path`` now: what it held there of a file renamed since is no more."""
+        for node in self._nodes.all():
+            if node.remote_path == path and node is not by and node.path != path and node.owes_upload:
+                node.remote = None
+                self._debts.update(node)
 
     def _catch_up(self, node: Node) -> None:
         """The upload that was to bring a renamed file to its new path failed: rename what the printer has of it."""

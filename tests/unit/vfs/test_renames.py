@@ -11,6 +11,7 @@ import pytest
 
 from bambufs.errors import CardFull, InvalidName, PrinterBusy, PrinterUnreachable
 from bambufs.printer.family import ESP32
+from bambufs.printer.janitor import Janitor
 from bambufs.vfs import renames
 from bambufs.vfs.filesystem import FileSystem
 from tests.support.memory import MemoryPrinter
@@ -203,6 +204,53 @@ def test_file_whose_second_upload_runs_is_renamed(fs: FileSystem, printer: Memor
         storing.result(10)
     fs.release(number)
     wait_until(lambda: printer.files == {NEW: b"new content", OTHER: b"other content"}, "the old name to go")
+
+
+def rename_while_its_upload_runs(fs: FileSystem, printer: MemoryPrinter, number: int) -> None:
+    """Store what is open as ``number``, which is renamed from OLD to NEW meanwhile."""
+    with ThreadPoolExecutor(1) as threads:
+        with printer.gate("STOR") as gate:
+            storing = threads.submit(fs.flush, number)
+            assert gate.reached.wait(5)
+            fs.rename(OLD, NEW)
+        storing.result(10)
+
+
+def test_new_file_by_the_old_name_of_one_renamed_during_its_upload_stays(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one connection the old content can be removed only later: by then there may be something else."""
+    chores: list[Callable[[], None]] = []
+    monkeypatch.setattr(Janitor, "give", lambda _self, do, _name, **_options: chores.append(do))
+    printer = MemoryPrinter({OLD: b"old content"}, family=ESP32)
+    fs = mount(printer)
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"new content", 0)
+    rename_while_its_upload_runs(fs, printer, number)
+    fs.release(number)
+    assert chores
+    write(fs, OLD, b"another")
+    for do in chores:
+        do()
+    assert printer.visible() == {OLD: b"another", NEW: b"new content"}
+
+
+@pytest.mark.parametrize("how", ["stored", "renamed"])
+def test_new_file_by_the_old_name_of_one_whose_renaming_failed_stays(mount: Mount, how: str) -> None:
+    printer = MemoryPrinter({OLD: b"old content", OTHER: b"another"}, family=ESP32)
+    fs = mount(printer)
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"new content", 0)
+    printer.fail("RENAME", PrinterUnreachable("away"), times=100)
+    with pytest.raises(PrinterUnreachable):
+        rename_while_its_upload_runs(fs, printer, number)
+    printer.forgive()
+    write(fs, OLD, b"another") if how == "stored" else fs.rename(OTHER, OLD)
+    fs.write(number, b"NEW", 0)
+    fs.flush(number)
+    fs.release(number)
+    fs.close()  # and with it what there is to tidy up
+    assert (printer.files.get(OLD), printer.files.get(NEW)) == (b"another", b"NEW content")
 
 
 def test_reader_of_a_replaced_file_never_reads_the_new_one(mount: Mount, printer: MemoryPrinter) -> None:
