@@ -167,8 +167,9 @@ class FtpsSession:
     def answers(self) -> bool:
         """Whether the printer still answers on this session (one round trip).
 
-        Raises `PrinterUnreachable` when it is not in the network any more.
+        Raises `PrinterUnreachable` when it is not in the network any more: soon, whatever the session did before.
         """
+        self.be_patient(long=False)
         try:
             with translating(None):
                 self._ftp.voidcmd("NOOP")

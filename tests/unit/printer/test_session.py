@@ -701,6 +701,14 @@ def test_living_session_answers() -> None:
         assert session.answers()
 
 
+def test_session_at_rest_is_asked_with_little_patience_also_after_a_long_transfer() -> None:
+    times = Timeouts(connect=1.0, reply=9.0)
+    with talking(ask("NOOP", "200 Okay."), timeouts=times) as (session, _):
+        session.be_patient(long=True)
+        assert session.answers()
+        assert session._ftp.lost_after == times.connect
+
+
 @pytest.mark.parametrize("script", [[ask("NOOP", "")], [ask("NOOP", ""), hangs_up()], [ask("NOOP", "421 Bye.")]])
 def test_dead_session_does_not_answer(script: list[Step]) -> None:
     with talking(*script, timeouts=QUICK) as (session, _):
