@@ -17,7 +17,7 @@ from .access import BULK_PATIENCE, Access
 from .catalog import Catalog
 from .family import Family
 from .leftovers import Leftovers
-from .parts import Move, gone, is_junk
+from .parts import Keep, Move, gone, is_junk
 from .pool import SessionPool
 from .reading import Reading
 from .session import FtpsSession
@@ -143,13 +143,14 @@ class Card:
 
     # --- changing ---------------------------------------------------------------------------------
 
-    def rename(self, old: str, new: str) -> None:
-        """Rename a file or folder; a file at ``new`` is replaced (at once where the printer can, else deleted first).
+    def rename(self, old: str, new: str, *, keep: Keep | None = None) -> None:
+        """Rename a file or folder; a file at ``new`` is replaced: at once where the printer can, else it is set aside
+        first, and put back when that fails. With ``keep`` it is kept.
 
         Raises `FileNotFoundError`, `InvalidName`, `CardRefused`; where the printer renames nothing an `OSError` with
         EXDEV, upon which `mv` and its like copy. When it is broken off, what was put aside is put back later.
         """
-        change = Move(old, new, self._leftovers)
+        change = Move(old, new, self._leftovers, keep)
         self._storing.is_put(new)
         try:
             self._access.settle(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from ..errors import CardRefused, InvalidName, NotSupported
 from . import paths
@@ -52,16 +54,27 @@ def _is_there(session: FtpsSession, path: str) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Keep:
+    """That a file which is replaced shall be kept ``at`` a path of ours, since somebody reads it.
+
+    ``moved`` is told what it is called from then on: that path, or its own again once it has been put back.
+    """
+
+    at: str
+    moved: Callable[[str], object]
+
+
 class Move:
     """A file that takes the place of another: at once where the printer renames over a file, else in three steps.
 
     RNTO onto an existing file is refused by FatFs. Then the old file is put ``aside`` first, and deleted afterwards or
     put back. A move that was broken off by the network can be run again, and goes on where it was. ``leftovers``
-    remember what is set aside, should this process be killed in the middle.
+    remember what is set aside, should this process be killed in the middle. With ``keep`` the old file is not deleted.
     """
 
-    def __init__(self, source: str, target: str, leftovers: Leftovers) -> None:
-        self.source, self.target, self._leftovers = source, target, leftovers
+    def __init__(self, source: str, target: str, leftovers: Leftovers, keep: Keep | None = None) -> None:
+        self.source, self.target, self._leftovers, self._keep = source, target, leftovers, keep
         self.aside: str | None = None
         self._home = target
         """Where what is aside was."""
@@ -74,8 +87,11 @@ class Move:
         """
         if paths.folded(self.source) == paths.folded(self.target):
             self._change_case(session)
-        elif not (session.family.renames_over and self.aside is None and self._renamed_over(session)):
+        elif not (self._may_rename_over(session) and self._renamed_over(session)):
             self._swap(session)
+
+    def _may_rename_over(self, session: FtpsSession) -> bool:
+        return session.family.renames_over and self.aside is None and self._keep is None
 
     def _renamed_over(self, session: FtpsSession) -> bool:
         try:
@@ -101,7 +117,7 @@ class Move:
 
     def _put_aside(self, session: FtpsSession, path: str) -> str:
         """Give what is at ``path`` a name of ours, and return that. Raises `CardRefused`."""
-        aside = new_part_path(self.target, session.family.longest_path)
+        aside = self._keep.at if self._keep else new_part_path(self.target, session.family.longest_path)
         self.aside, self._home = aside, path
         self._leftovers.note(aside, instead_of=path)
         try:
@@ -117,6 +133,8 @@ class Move:
         if self.aside is None:
             with suppress(CardRefused):
                 self._put_aside(session, self.target)
+        if self.aside is not None:
+            self._tell(self.aside)
         try:
             session.rename(self.source, self.target)
         except CardRefused as refusal:
@@ -128,12 +146,23 @@ class Move:
             raise self._refused(refusal) from refusal
         self.finish(session)
 
+    def _tell(self, path: str) -> None:
+        if self._keep is not None:
+            self._keep.moved(path)
+
     def _refused(self, refusal: CardRefused) -> InvalidName:
         return InvalidName(f"the printer cannot store this name ({refusal.reply})", self.target)
 
     def finish(self, session: FtpsSession) -> None:
-        """The new file is in place: delete the one that was put aside. Raises as `run` does when that was a folder."""
-        if self.aside is not None:
+        """The new file is in place: delete the one that was put aside, or leave that to whoever has it kept.
+
+        Raises as `run` does when that was a folder.
+        """
+        if self.aside is not None and self._keep is not None:
+            aside = self.aside
+            self._forget_aside()
+            self._leftovers.note(aside)
+        elif self.aside is not None:
             try:
                 session.delete(self.aside)
             except CardRefused as refusal:
@@ -155,7 +184,8 @@ class Move:
         """The move was broken off: put back what was put aside, unless something else has taken its place since."""
         if self.aside is not None:
             with suppress(CardRefused):
-                put_back(session, self.aside, self._home)
+                if put_back(session, self.aside, self._home):
+                    self._tell(self._home)
             self._forget_aside()
 
     def _forget_aside(self) -> None:
@@ -164,11 +194,15 @@ class Move:
         self.aside = None
 
 
-def put_back(session: FtpsSession, aside: str, target: str) -> None:
-    """A move was broken off by the death of its process: what it set aside is old, or else all that there is."""
+def put_back(session: FtpsSession, aside: str, target: str) -> bool:
+    """A move was broken off: what it set aside is old and deleted, or else all that there is, and put back.
+
+    Returns whether it was put back.
+    """
     try:
         session.size(target)
     except CardRefused:
         session.rename(aside, target)
-    else:
-        session.delete(aside)
+        return True
+    session.delete(aside)
+    return False

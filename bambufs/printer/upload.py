@@ -18,7 +18,7 @@ from ..errors import CalledOff, CardRefused, ConnectionDropped, NotSupported
 from . import paths
 from .leftovers import Leftovers
 from .listing import parse_list
-from .parts import Move, new_part_path
+from .parts import Keep, Move, new_part_path
 from .session import FtpsSession
 
 SetTime = Callable[[FtpsSession, str, int], bool]
@@ -27,7 +27,8 @@ SetTime = Callable[[FtpsSession, str, int], bool]
 class Upload:
     """``size`` bytes of ``source``, from its start, that shall become ``path`` with the time ``mtime``.
 
-    When it begins before all is known, a ``size`` of -1 stands for that; see `complete`.
+    When it begins before all is known, a ``size`` of -1 stands for that; see `complete`. What it replaces is deleted,
+    unless it is to ``keep`` it.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class Upload:
         size: int,
         mtime: int,
         on_progress: Callable[[int], None] = lambda sent: None,
+        keep: Keep | None = None,
     ) -> None:
-        self.size, self.mtime = size, mtime
+        self.size, self.mtime, self._keep = size, mtime, keep
         self.leftovers = Leftovers(None)
         self.has_begun = False
         """Whether there may be something of it on the card."""
@@ -173,7 +175,7 @@ class Upload:
         if self.time_kept is None:
             self.time_kept = set_time(session, self.part, self.mtime)
         self._decide()
-        move = self._move = self._move or Move(self.part, self._path, self.leftovers)
+        move = self._move = self._move or Move(self.part, self._path, self.leftovers, self._keep)
         try:
             move.run(session)
         except (NotSupported, FileNotFoundError) as refusal:

@@ -121,7 +121,8 @@ class Contents:
     def _borrow_blocks(self, node: Node) -> None:
         with node.io_lock:
             if node.blocks is None and node.spool is None and node.remote is not None:
-                node.blocks = self._blocks.borrow(node.remote_path, node.remote)
+                with node.lock:  # it may be renamed on the printer just now
+                    node.blocks = self._blocks.borrow(node.remote_path, node.remote)
 
     def _made_own(self, node: Node, keep: int | None = None) -> SpoolFile:
         """A spool file of the node that may be changed, made now if need be with the first ``keep`` bytes of what it

@@ -20,6 +20,7 @@ from ..errors import again, os_error
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
+from ..printer.parts import Keep
 from .blocks import BlockCache
 from .contents import Contents
 from .debts import Debts
@@ -346,8 +347,11 @@ class OpenFiles:
 
     # --- changing sides (for renames; the caller holds io_lock) -------------------------------------
 
-    def publish(self, node: Node, path: str) -> None:
-        """Store the overlay's ``node`` as the visible ``path``, now or in the background. Raises why that failed."""
+    def publish(self, node: Node, path: str, keep: Keep | None = None) -> None:
+        """Store the overlay's ``node`` as the visible ``path``, now or in the background. Raises why that failed.
+
+        See `Upload` for ``keep``, which does not count for the background.
+        """
         assert node.spool is not None
         place = self.contents.new_place(path)
         if self.in_background:
@@ -361,7 +365,7 @@ class OpenFiles:
                 self._write_back.owe(node)
                 return
         generation, size, mtime = node.spool.generation, node.spool.size, node.attributes.mtime
-        self._uploads.send(node.spool, path, size, mtime)
+        self._uploads.send(node.spool, path, size, mtime, keep=keep)
         node.spool.mark_clean(generation)
         node.spool.move(place)
         node.is_local = False

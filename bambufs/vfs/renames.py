@@ -8,6 +8,7 @@ were deleted while open.
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -17,13 +18,15 @@ from .. import interrupts
 from ..errors import PrinterBusy, os_error
 from ..printer import paths
 from ..printer.card import Card
-from ..printer.parts import new_part_path
+from ..printer.parts import Keep, new_part_path
 from .blocks import BlockCache
 from .files import OpenFiles
 from .handles import Node
 from .listings import ListingCache
 from .overlay import Overlay
 from .times import TimeStore
+
+logger = logging.getLogger(__name__)
 
 _UPLOAD_PATIENCE = 2.0
 """Seconds for which renaming a folder waits for the upload of a file in it: enough for a small one just closed."""
@@ -140,31 +143,66 @@ class Renames:
             if node is None or not self._redirected(node, new):
                 self._move_file(old, new, node)
         elif not self._has_superseded(old, new, node, target):
-            self._replace(target)
-            self._move_file(old, new, node, inherits=False)
+            with self._replacing(target) as keep:
+                self._move_file(old, new, node, target, keep)
 
-    def _move_file(self, old: str, new: str, node: Node | None, *, inherits: bool = True) -> None:
+    def _move_file(
+        self, old: str, new: str, node: Node | None, target: Node | None = None, keep: Keep | None = None
+    ) -> None:
         with self._holding([n for n in (node,) if n is not None]):
             if node is None or node.remote is not None:
-                self._move_on_printer(old, new, node)
-            elif inherits:
+                self._move_on_printer(old, new, node, keep)
+            elif target is None or keep is None:
                 self._inherit(node, new)
+            else:
+                self._delete(target)
             if node is not None:
                 self._follow(node, new)
 
-    def _move_on_printer(self, old: str, new: str, node: Node | None) -> None:
+    def _move_on_printer(self, old: str, new: str, node: Node | None, keep: Keep | None = None) -> None:
         held = old if node is None else node.remote_path  # another one after an upload that failed
-        self._card.rename(held, new)
+        self._card.rename(held, new, keep=keep)
         self._files.overwritten(new, by=node)
         self._times.renamed(held, new)
         self._blocks.forget(old)
         self._blocks.forget(new)
         self._relist(old, new)
 
-    def _replace(self, target: Node) -> None:
-        """An open file is being replaced: those who have it open go on with the content that they opened."""
-        self._remove(target)
+    @contextmanager
+    def _replacing(self, target: Node | None) -> Iterator[Keep | None]:
+        """The open file ``target``, if there is one, is replaced in the block; when that fails, it is what it was.
+
+        Those who have it open go on with the content that they opened: what to keep of it for them is given.
+        """
+        if target is None:
+            yield None
+            return
+        target.is_removed = True  # nothing of it is stored from now on
+        if target.upload is not None:
+            target.upload.call_off()
+        try:
+            with self._holding([target]):
+                keep = self._kept(target)
+            yield keep
+        except BaseException:
+            target.is_removed = False
+            raise
+        self._files.forgive(target)
         self._files.nodes.detach(target)
+
+    def _kept(self, target: Node) -> Keep | None:
+        """How the printer is to keep what is still to be read of ``target``; None when nothing is."""
+        has_more = target.spool is None and target.remote is not None and target.remote.size > 0
+        if target.is_local or not has_more or not target.handles:
+            return None
+
+        def moved(path: str) -> None:
+            with target.lock:
+                target.remote_path = path
+                if target.blocks is not None:
+                    target.blocks.moved(path)
+
+        return Keep(new_part_path(target.path, self._card.family.longest_path), moved)
 
     def _has_superseded(self, old: str, new: str, node: Node | None, target: Node) -> bool:
         """Let the file at ``old`` (``node``, if it is open) take the place of ``target``, whose content is all here.
@@ -263,17 +301,21 @@ class Renames:
         assert node.spool is not None
         is_here = target is not None and target.spool is not None and not target.is_local
         superseded = target if is_here and self._files.in_background else None
+        replaced = target if superseded is None else None
         try:
-            if target is not None and superseded is None:
-                self._replace(target)
-            with self._holding([n for n in (node, superseded) if n is not None]):
+            with (
+                self._replacing(replaced) as keep,
+                self._holding([n for n in (node, superseded) if n is not None]),
+            ):
                 if superseded is not None:
                     node.remote, node.remote_path = superseded.remote, new
                 elif self._files.in_background:
                     self._inherit(node, new)
-                self._files.publish(node, new)
+                self._files.publish(node, new, keep)
                 if superseded is not None:
                     self._supersede(superseded)
+                elif replaced is not None and keep is not None and node.owes_upload:
+                    self._keep_now(replaced, keep)
         except BaseException:
             if node.is_local:
                 node.remote = None
@@ -283,6 +325,15 @@ class Renames:
                 node.spool.close()
         if open_node is None:
             self._files.end(node)
+
+    def _keep_now(self, replaced: Node, keep: Keep) -> None:
+        """What takes the place of ``replaced`` is stored later, when nobody will think of those who read that one."""
+        try:
+            self._card.rename(replaced.remote_path, keep.at)
+        except OSError as error:
+            logger.info("%s: is replaced while a program reads it: %s", replaced.path, error)
+        else:
+            keep.moved(keep.at)
 
     def _withdraw(self, old: str, new: str) -> None:
         """A visible file becomes a dot name: fetch it, then delete it on the printer."""

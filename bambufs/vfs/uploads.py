@@ -11,6 +11,7 @@ from ..errors import CalledOff, Interrupted, again
 from ..printer import paths
 from ..printer.card import Card
 from ..printer.entry import Entry
+from ..printer.parts import Keep
 from ..printer.upload import Upload
 from .attributes import Attributes
 from .blocks import BlockCache
@@ -122,23 +123,34 @@ class Uploads:
             except OSError as error:
                 logger.error("%s: is still called %s on the printer: %s", node.path, node.remote_path, error)
 
-    def send(self, spool: Content, path: str, size: int, mtime: int, *, node: Node | None = None) -> str:
+    def send(
+        self,
+        spool: Content,
+        path: str,
+        size: int,
+        mtime: int,
+        *,
+        node: Node | None = None,
+        keep: Keep | None = None,
+    ) -> str:
         """Store ``spool`` as ``path`` and let listings, times and caches know.
 
-        Returns the path that it got: that of ``node`` may change while the upload runs.
+        Returns the path that it got: that of ``node`` may change while the upload runs. See `Upload` for ``keep``.
         """
         self._blocks.forget(path, is_file=True)  # also for a mount that comes after a crash in the middle
         streamed = None if node is None else self._streams.finish(node, size, mtime)
-        path = streamed or self._send_whole(spool, path, size, mtime, node)
+        path = streamed or self._send_whole(spool, path, size, mtime, node, keep)
         self._times.remember(path, size, mtime)
         self._blocks.forget(path, is_file=True)
         self._listings.apply(path, Entry(paths.split(path)[1], False, size, mtime))
         return path
 
-    def _send_whole(self, spool: Content, path: str, size: int, mtime: int, node: Node | None) -> str:
+    def _send_whole(
+        self, spool: Content, path: str, size: int, mtime: int, node: Node | None, keep: Keep | None
+    ) -> str:
         will_try_again = node is not None and node.is_noted
         with self._transfers.running(path, size, will_try_again=will_try_again) as transfer, spool.reader() as source:
-            upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress)
+            upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress, keep=keep)
             if node is not None:
                 node.upload = upload
             try:

@@ -4,7 +4,7 @@
     card = printer.card()
 
 Each verb is noted in ``printer.verbs``. ``printer.fail("STOR", error)`` lets the next one fail before it takes effect,
-``printer.gate("STOR")`` holds them up.
+or one ``after`` so many; ``printer.gate("STOR")`` holds them up.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MemoryPrinter:
         self.folders = {"/", "/cache", "/model"}
         self.times: dict[str, int] = {}
         self.verbs: list[tuple[str, ...]] = []
-        self._failures: dict[str, list[OSError]] = defaultdict(list)
+        self._failures: dict[str, list[OSError | None]] = defaultdict(list)
         self._gates: dict[str, Gate] = {}
         self.lock = threading.RLock()
 
@@ -65,9 +65,9 @@ class MemoryPrinter:
         pool.breaker = _Forgetful()
         return Card(pool)
 
-    def fail(self, verb: str, error: OSError, *, times: int = 1) -> None:
-        """Let the next ``times`` of ``verb`` fail."""
-        self._failures[verb] += [error] * times
+    def fail(self, verb: str, error: OSError, *, times: int = 1, after: int = 0) -> None:
+        """Let the next ``times`` of ``verb`` fail, ``after`` so many that do not."""
+        self._failures[verb] += [*([None] * after), *([error] * times)]
 
     def forgive(self) -> None:
         """Let nothing fail any more."""

@@ -1,18 +1,31 @@
-"""A printer that cannot rename over a file, and a process that died between the steps that take its place."""
+"""A process that died between the steps by which a file takes the place of another."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from bambufs.errors import ConnectionDropped
 from bambufs.printer.card import Card
-from bambufs.printer.family import ESP32
+from bambufs.printer.family import ESP32, VSFTPD, Family
 from bambufs.printer.leftovers import Leftovers
-from tests.support.memory import MemoryPrinter
+from bambufs.printer.parts import Keep, Move
+from bambufs.printer.session import FtpsSession
+from tests.support.memory import MemoryPrinter, MemorySession
 from tests.support.waiting import wait_until
 
-PATH, ASIDE = "/cache/x.3mf", "/cache/.bambufs-1.part"
+PATH, ASIDE, SOURCE = "/cache/x.3mf", "/cache/.bambufs-1.part", "/cache/y.3mf"
+
+
+def put_in_order(printer: MemoryPrinter, folder: Path) -> None:
+    """What the next process does."""
+    card = Card(printer.card().pool, leftovers=Leftovers(folder))
+    card.connect()
+    wait_until(lambda: list(folder.iterdir()) == [], "it to be put in order")
+    card.close()
 
 
 @pytest.mark.parametrize(
@@ -32,8 +45,30 @@ def test_what_was_set_aside_goes_back_or_away(
     dead.note(ASIDE, instead_of=PATH)
     dead.close()
     printer = MemoryPrinter(there, family=ESP32)
-    card = Card(printer.card().pool, leftovers=Leftovers(tmp_path / "parts"))
-    card.connect()
-    wait_until(lambda: list((tmp_path / "parts").iterdir()) == [], "it to be put in order")
-    card.close()
+    put_in_order(printer, tmp_path / "parts")
     assert printer.files == then
+
+
+@pytest.mark.parametrize("family", [VSFTPD, ESP32], ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    ("steps", "then", "told"),
+    [
+        (0, {PATH: b"old", SOURCE: b"new"}, []),
+        (1, {PATH: b"old", SOURCE: b"new"}, [ASIDE]),
+        (2, {PATH: b"new"}, [ASIDE]),
+    ],
+    ids=["nothing was done", "the old one was set aside", "the new one was in its place"],
+)
+def test_file_that_is_kept_for_its_readers_goes_back_or_away(
+    tmp_path: Path, family: Family, steps: int, then: dict[str, bytes], told: list[str]
+) -> None:
+    printer = MemoryPrinter({PATH: b"old", SOURCE: b"new"}, family=family)
+    dying, heard = Leftovers(tmp_path / "parts"), list[str]()
+    move = Move(SOURCE, PATH, dying, Keep(ASIDE, heard.append))
+    printer.fail("RENAME", ConnectionDropped("dead"), after=steps)
+    with suppress(ConnectionDropped):
+        move.run(cast(FtpsSession, MemorySession(printer)))
+    dying.close()
+    printer.forgive()
+    put_in_order(printer, tmp_path / "parts")
+    assert (printer.files, heard) == (then, told)

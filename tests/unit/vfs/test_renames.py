@@ -6,11 +6,12 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from bambufs.errors import CardFull, InvalidName, PrinterBusy, PrinterUnreachable
-from bambufs.printer.family import ESP32
+from bambufs.printer.family import ESP32, VSFTPD
 from bambufs.printer.janitor import Janitor
 from bambufs.vfs import renames
 from bambufs.vfs.filesystem import FileSystem
@@ -273,6 +274,100 @@ def test_reader_of_a_file_replaced_by_a_dot_file_never_reads_the_new_one(mount: 
     fs.rename("/model/.tmp", OTHER)
     assert tail_of(fs, number) in (BIG[-10:], None)
     fs.release(number)
+
+
+@BOTH
+def test_reader_of_a_file_replaced_by_a_dot_file_reads_on(mount: Mount, family: str) -> None:
+    printer = MemoryPrinter({OLD: BIG}, family=ESP32 if family == "esp32" else VSFTPD)
+    fs = mount(printer)
+    number = fs.open(OLD, os.O_RDONLY)
+    write(fs, DOT, b"new content")
+    fs.rename(DOT, OLD)
+    assert (content_of(fs, number) == BIG, read(fs, OLD)) == (True, b"new content")
+    fs.release(number)
+    wait_until(lambda: printer.files == {OLD: b"new content"}, "the old one to go")
+
+
+# A file that shall be replaced stays until the other one has taken its place, also when somebody has it open.
+
+
+def open_for_reading(fs: FileSystem) -> int:
+    """Open a file of which something is still to be fetched."""
+    return fs.open(OTHER, os.O_RDONLY)
+
+
+def just_closed(fs: FileSystem) -> int:
+    """Write to a file and close it, so that it is stored; the kernel releases it in its own time."""
+    number = fs.open(OTHER, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"other content", 0)
+    fs.flush(number)
+    return number
+
+
+def just_read(fs: FileSystem) -> int:
+    """The same after reading it to its end."""
+    number = fs.open(OTHER, os.O_RDONLY)
+    content_of(fs, number)
+    return number
+
+
+IN_USE = pytest.mark.parametrize("use", [open_for_reading, just_closed, just_read])
+
+
+@BOTH
+@IN_USE
+@pytest.mark.parametrize("error", [CardFull("full"), PrinterUnreachable("away")], ids=repr)
+def test_file_in_use_stays_when_what_replaces_it_cannot_be_stored(
+    either: tuple[FileSystem, MemoryPrinter], family: str, use: Callable[[FileSystem], int], error: OSError
+) -> None:
+    fs, printer = either
+    number = use(fs)
+    write(fs, DOT, b"new content")
+    printer.fail("STOR", error)
+    with pytest.raises(type(error)):
+        fs.rename(DOT, OTHER)
+    fs.release(number)
+    assert (read(fs, OTHER), read(fs, DOT)) == (b"other content", b"new content")
+    fs.close()
+    assert printer.files == {OLD: b"old content", OTHER: b"other content"}
+
+
+@BOTH
+@IN_USE
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_file_in_use_stays_when_the_printer_is_lost_while_it_is_replaced(
+    either: tuple[FileSystem, MemoryPrinter], family: str, use: Callable[[FileSystem], int], steps: int
+) -> None:
+    fs, printer = either
+    number = use(fs)
+    printer.fail("RENAME", PrinterUnreachable("away"), after=steps)
+    with suppress(PrinterUnreachable):
+        fs.rename(OLD, OTHER)
+    fs.release(number)
+    is_done = not exists(fs, OLD)
+    wait_until(lambda: read_or_not(fs, OTHER) == (b"old content" if is_done else b"other content"), "it to be there")
+    fs.close()
+    assert printer.files == ({} if is_done else {OLD: b"old content"}) | {OTHER: printer.files[OTHER]}
+
+
+def read_or_not(fs: FileSystem, path: str) -> bytes:
+    """The content of a file, or nothing while there is none."""
+    try:
+        return read(fs, path)
+    except FileNotFoundError:
+        return b""
+
+
+@BOTH
+def test_file_at_rest_stays_when_the_printer_is_lost_while_it_is_replaced(
+    either: tuple[FileSystem, MemoryPrinter], family: str
+) -> None:
+    fs, printer = either
+    printer.fail("RENAME", PrinterUnreachable("away"), after=int(family == "esp32"))
+    with pytest.raises(PrinterUnreachable):
+        fs.rename(OLD, OTHER)
+    wait_until(lambda: printer.files == {OLD: b"old content", OTHER: b"other content"}, "it to be put back")
+    assert read(fs, OTHER) == b"other content"
 
 
 def tail_of(fs: FileSystem, number: int) -> bytes | None:
