@@ -233,8 +233,7 @@ class Storing:
         with self._access.lend(bulk=True, patience=BULK_PATIENCE) as session:
             if not self._has(session, upload.path, upload.size):
                 return False
-            if upload.move is not None:
-                upload.move.finish(session)
+            upload.finish(session)
         upload.is_half_there = False
         return True
 

@@ -47,6 +47,8 @@ class Upload:
         """Whether there may be something of it on the card."""
         self.part = new_part_path(path)
         self.time_kept: bool | None = None
+        self.leaves: str | None = None
+        """Under which other name the printer has an older version of it, that goes once this one is in its place."""
         self._source, self._on_progress = source, on_progress
         self._lock = threading.Lock()
         self._path = path
@@ -134,6 +136,7 @@ class Upload:
         self.is_half_there = False
         if self.time_kept is None:
             self.time_kept = set_time(session, self._path, self.mtime)
+        self.finish(session)
 
     def _store(
         self, session: FtpsSession, path: str, progress: Callable[[int], None], begin: Callable[[], None]
@@ -185,7 +188,16 @@ class Upload:
             with suppress(CardRefused):
                 session.delete(self.part)
             return False
+        self.finish(session)
         return True
+
+    def finish(self, session: FtpsSession) -> None:
+        """It is in its place: delete what it replaces, before anybody else can store something there."""
+        if self._move is not None:
+            self._move.finish(session)
+        if self.leaves is not None and paths.folded(self.leaves) != paths.folded(self._path):
+            with suppress(CardRefused):
+                session.delete(self.leaves)
 
     def _decide(self) -> None:
         """From now on it can neither be called off nor sent elsewhere. Raises `CalledOff`."""

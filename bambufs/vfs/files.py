@@ -324,13 +324,13 @@ class OpenFiles:
         """``node`` is gone, or holds what is wanted elsewhere: it owes nothing. The caller has it pinned."""
         self._let_go(node, self._debts.settle(node))
 
+    def disown(self, path: str, *, besides: Node | None = None) -> None:
+        """See `Uploads.disown`."""
+        self._uploads.disown(path, besides=besides)
+
     def moved(self, node: Node, path: str) -> None:
         """``node`` is now at ``path``; what it owes goes with it."""
         self._uploads.moved(node, path)
-
-    def overwritten(self, path: str, *, by: Node | None) -> None:
-        """See `Uploads.overwritten`."""
-        self._uploads.overwritten(path, by=by)
 
     def close(self) -> None:
         """Treat every file as released. What is owed in the background stays so."""

@@ -90,6 +90,11 @@ class Node:
         """Whether the printer lacks what it holds: it was written, or made or emptied by being opened."""
         return not self.is_local and not self.is_removed and (self.is_dirty or self.is_unstored)
 
+    @property
+    def left_behind(self) -> str | None:
+        """Where the printer has an older version of it, when that is not at its path any more."""
+        return self.remote_path if self.remote is not None and self.remote_path != self.path else None
+
     def owes_upload_of(self, spool: SpoolFile) -> bool:
         """Whether ``spool``, just taken from it, holds what the printer lacks."""
         return self.is_unstored or spool.is_dirty

@@ -161,8 +161,8 @@ class Renames:
 
     def _move_on_printer(self, old: str, new: str, node: Node | None, keep: Keep | None = None) -> None:
         held = old if node is None else node.remote_path  # another one after an upload that failed
+        self._files.disown(new, besides=node)
         self._card.rename(held, new, keep=keep)
-        self._files.overwritten(new, by=node)
         self._times.renamed(held, new)
         self._blocks.forget(old)
         self._blocks.forget(new)
@@ -249,10 +249,14 @@ class Renames:
         can_ask = self._card.family.max_sessions > 1
 
         def rename_old() -> None:
+            assert upload is not None
             if has_old and can_ask:
+                self._files.disown(new, besides=node)
                 self._card.rename(old, new)
                 node.remote_path = new
                 self._times.renamed(old, new)
+            elif node.remote is not None:
+                upload.leaves = node.remote_path
 
         if upload is None or not upload.redirect(new, rename_old):
             return False

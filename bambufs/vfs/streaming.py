@@ -208,6 +208,7 @@ class Streams:
 
     def _begin(self, node: Node, spool: SpoolFile, size: int) -> None:
         stream = Stream(spool, node.path, node.mtime or 0, lambda: self._card.is_store_wanted)
+        stream.upload.leaves = node.left_behind
         stream.grown(size)
         work = (self._card, self._transfers)
         try:

@@ -86,14 +86,10 @@ class Uploads:
         mtime = node.mtime if node.mtime is not None else int(self._clock())
         path = self.send(spool, node.path, size, mtime, node=node)
         with node.lock:
-            old_path, had_old = node.remote_path, node.remote is not None
             spool.mark_clean(generation)
             late = node.mtime if node.mtime is not None else mtime  # set while the upload was running
             node.remote, node.remote_path = Entry(paths.split(path)[1], False, size, late), path
             node.is_unstored, node.upload_error, node.was_interrupted = False, None, False
-        if had_old and old_path != path:
-            self._card.remove_later(old_path)
-        self.overwritten(path, by=node)
         if late != mtime:
             self._set_late_time(path, Attributes(False, size, mtime), late)
         return self._debts.settle(node)
@@ -105,13 +101,6 @@ class Uploads:
         except OSError as error:
             logger.warning("%s: its time is remembered on this computer only, since: %s", path, error)
             self._remember_time(path, attributes, mtime)
-
-    def overwritten(self, path: str, *, by: Node | None) -> None:
-        """The printer has something else at ``path`` now: what it held there of a file renamed since is no more."""
-        for node in self._nodes.all():
-            if node.remote_path == path and node is not by and node.path != path and node.owes_upload:
-                node.remote = None
-                self._debts.update(node)
 
     def _catch_up(self, node: Node) -> None:
         """The upload that was to bring a renamed file to its new path failed: rename what the printer has of it."""
@@ -138,6 +127,7 @@ class Uploads:
         Returns the path that it got: that of ``node`` may change while the upload runs. See `Upload` for ``keep``.
         """
         self._blocks.forget(path, is_file=True)  # also for a mount that comes after a crash in the middle
+        self.disown(path)
         streamed = None if node is None else self._streams.finish(node, size, mtime)
         path = streamed or self._send_whole(spool, path, size, mtime, node, keep)
         self._times.remember(path, size, mtime)
@@ -152,6 +142,7 @@ class Uploads:
         with self._transfers.running(path, size, will_try_again=will_try_again) as transfer, spool.reader() as source:
             upload = Upload(source, path, size=size, mtime=mtime, on_progress=transfer.progress, keep=keep)
             if node is not None:
+                upload.leaves = node.left_behind
                 node.upload = upload
             try:
                 self._card.store(upload)
@@ -263,6 +254,17 @@ class Uploads:
         self._transfers.conflict(path, copy)
         node.remote, node.remote_path = None, copy
         self.moved(node, copy)
+
+    def disown(self, path: str, *, besides: Node | None = None) -> None:
+        """Something is about to take ``path``: an open file that was called so has nothing there any more."""
+        for node in self._nodes.all():
+            left = node.left_behind
+            if left is not None and node is not besides and paths.folded(left) == paths.folded(path):
+                with node.lock:
+                    node.remote = None
+                if node.upload is not None:
+                    node.upload.leaves = None
+                self._debts.update(node)
 
     def moved(self, node: Node, path: str) -> None:
         """``node`` is now at ``path``; what it owes goes with it."""

@@ -12,7 +12,6 @@ import pytest
 
 from bambufs.errors import CardFull, InvalidName, PrinterBusy, PrinterUnreachable
 from bambufs.printer.family import ESP32, VSFTPD
-from bambufs.printer.janitor import Janitor
 from bambufs.vfs import renames
 from bambufs.vfs.filesystem import FileSystem
 from tests.support.memory import MemoryPrinter
@@ -217,25 +216,6 @@ def rename_while_its_upload_runs(fs: FileSystem, printer: MemoryPrinter, number:
         storing.result(10)
 
 
-def test_new_file_by_the_old_name_of_one_renamed_during_its_upload_stays(
-    mount: Mount, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With one connection the old content can be removed only later: by then there may be something else."""
-    chores: list[Callable[[], None]] = []
-    monkeypatch.setattr(Janitor, "give", lambda _self, do, _name, **_options: chores.append(do))
-    printer = MemoryPrinter({OLD: b"old content"}, family=ESP32)
-    fs = mount(printer)
-    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
-    fs.write(number, b"new content", 0)
-    rename_while_its_upload_runs(fs, printer, number)
-    fs.release(number)
-    assert chores
-    write(fs, OLD, b"another")
-    for do in chores:
-        do()
-    assert printer.visible() == {OLD: b"another", NEW: b"new content"}
-
-
 @pytest.mark.parametrize("how", ["stored", "renamed"])
 def test_new_file_by_the_old_name_of_one_whose_renaming_failed_stays(mount: Mount, how: str) -> None:
     printer = MemoryPrinter({OLD: b"old content", OTHER: b"another"}, family=ESP32)
@@ -376,6 +356,46 @@ def tail_of(fs: FileSystem, number: int) -> bytes | None:
         return fs.read(number, 10, len(BIG) - 10)
     except OSError:
         return None
+
+
+# --- a printer with one connection: a file that is renamed while it is uploaded leaves its old version behind
+
+
+@pytest.fixture
+def esp32(mount: Mount) -> tuple[FileSystem, MemoryPrinter]:
+    """A file system on a printer that does one thing at a time."""
+    printer = MemoryPrinter({OLD: b"old content"}, family=ESP32)
+    return mount(printer), printer
+
+
+def test_new_file_under_the_old_name_of_one_that_was_being_uploaded_stays(
+    esp32: tuple[FileSystem, MemoryPrinter],
+) -> None:
+    fs, printer = esp32
+    with ThreadPoolExecutor(2) as threads:
+        with printer.gate("STOR") as gate:
+            first = threads.submit(write, fs, OLD, b"first")
+            assert gate.reached.wait(5)
+            fs.rename(OLD, NEW)
+            second = threads.submit(write, fs, OLD, b"second")
+            wait_until(lambda: fs.transfers().count("sending") == 2, "it to wait for its turn")
+        first.result(10)
+        second.result(10)
+    fs.close()
+    assert printer.files == {NEW: b"first", OLD: b"second"}
+
+
+def test_case_of_a_name_is_changed_while_the_file_is_uploaded(esp32: tuple[FileSystem, MemoryPrinter]) -> None:
+    # The card takes both names for one file.
+    fs, printer = esp32
+    with ThreadPoolExecutor(1) as threads:
+        with printer.gate("STOR") as gate:
+            storing = threads.submit(write, fs, OLD, b"first")
+            assert gate.reached.wait(5)
+            fs.rename(OLD, "/cache/OLD.3mf")
+        storing.result(10)
+    fs.close()
+    assert (printer.files["/cache/OLD.3mf"], printer.count("DELE")) == (b"first", 0)
 
 
 # --- deleting ---------------------------------------------------------------------------------------
