@@ -88,7 +88,8 @@ class Node:
     @property
     def owes_upload(self) -> bool:
         """Whether the printer lacks what it holds: it was written, or made or emptied by being opened."""
-        return not self.is_local and not self.is_removed and (self.is_dirty or self.is_unstored)
+        is_of_the_printer = not (self.is_local or self.is_removed or self.is_finished)
+        return is_of_the_printer and (self.is_dirty or self.is_unstored)
 
     @property
     def left_behind(self) -> str | None:

@@ -19,6 +19,8 @@ from bambufs.vfs import files
 from bambufs.vfs.attributes import Attributes
 from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
+from bambufs.vfs.journal import Record
+from bambufs.vfs.lost import LostFound
 from bambufs.vfs.spool import SpoolFile
 from bambufs.vfs.uploads import Uploads
 from tests.support.clock import Clock
@@ -409,6 +411,23 @@ def test_what_could_not_be_uploaded_is_kept_whatever_its_name(
     with pytest.raises(PrinterUnreachable):
         write(fs, f"/cache/{name}", b"new content")
     assert kept(tmp_path) == [b"new content"]
+
+
+def test_file_that_another_thread_has_just_ended_is_not_stored_once_more(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def overtaken(lost: LostFound, record: Record, spool: SpoolFile, reason: str) -> None:
+        fs._files.upload(node)
+        put(lost, record, spool, reason)
+
+    put = LostFound.put
+    monkeypatch.setattr(LostFound, "put", overtaken)
+    number = fs.create(NEW, os.O_WRONLY)
+    node = fs._files.nodes.handle(number).node
+    fs.write(number, b"new content", 0)
+    away(printer)
+    fs.release(number)
+    assert (kept(tmp_path), NEW in printer.files) == ([b"new content"], False)
 
 
 def test_two_of_one_name_are_both_kept(fs: FileSystem, printer: MemoryPrinter, tmp_path: Path) -> None:
