@@ -17,7 +17,7 @@ from .access import BULK_PATIENCE, Access
 from .catalog import Catalog
 from .family import Family
 from .leftovers import Leftovers
-from .parts import Keep, Move, gone, is_junk
+from .parts import Keep, Move, gone, is_junk, put_back
 from .pool import SessionPool
 from .reading import Reading
 from .session import FtpsSession
@@ -166,6 +166,37 @@ class Card:
             self._later(change, change.undo)
             raise
         self._later(change, change.finish)
+
+    def set_aside(self, path: str, at: str) -> None:
+        """Give a file a name of ours, by which it is removed should this process die; raises as `rename` does."""
+        self._leftovers.note(at)
+        try:
+            self.rename(path, at)
+        except BaseException:
+            self._leftovers.strike_out(at)
+            raise
+
+    @contextmanager
+    def replacing(self, path: str, keep: Keep) -> Iterator[None]:
+        """What was at ``path`` has been set aside: when the block does not put something else there, it is put back.
+
+        In the background, or by the next process should this one die.
+        """
+        self._leftovers.strike_out(keep.at)
+        self._leftovers.note(keep.at, instead_of=path)
+        try:
+            yield
+        except BaseException:
+            self._access.janitor.give(lambda: self._put_back(path, keep), f"putting back {path}")
+            raise
+        self._leftovers.strike_out(keep.at)
+        self._leftovers.note(keep.at)
+
+    def _put_back(self, path: str, keep: Keep) -> None:
+        with self._access.lend() as session, suppress(CardRefused):
+            if put_back(session, keep.at, path):
+                keep.moved(path)
+        self._leftovers.strike_out(keep.at)
 
     def _later(self, change: Move, verb: Callable[[FtpsSession], None]) -> None:
         """Do what a move that was broken off still owes."""

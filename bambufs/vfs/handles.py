@@ -106,6 +106,13 @@ class Node:
         if self.gives_way and upload is not None:
             upload.call_off()
 
+    def moved_on_printer(self, path: str) -> None:
+        """What the printer has of it is at ``path`` now."""
+        with self.lock:
+            self.remote_path = path
+            if self.blocks is not None:
+                self.blocks.moved(path)
+
     @property
     def is_noted(self) -> bool:
         """Whether all that the printer lacks of it is in the journal for good, so that nobody has to wait for it."""

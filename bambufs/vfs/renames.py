@@ -22,6 +22,7 @@ from ..printer.parts import Keep, new_part_path
 from .blocks import BlockCache
 from .files import OpenFiles
 from .handles import Node
+from .hiding import Hiding
 from .listings import ListingCache
 from .overlay import Overlay
 from .times import TimeStore
@@ -46,9 +47,10 @@ class Renames:
         blocks: BlockCache,
         times: TimeStore,
         files: OpenFiles,
+        hiding: Hiding,
     ) -> None:
         self._card, self._listings, self._overlay = card, listings, overlay
-        self._blocks, self._times, self._files = blocks, times, files
+        self._blocks, self._times, self._files, self._hiding = blocks, times, files, hiding
 
     def is_hiding(self, new: str) -> bool:
         """Whether a rename to ``new`` is libfuse's way of saying that an open file was deleted."""
@@ -60,6 +62,8 @@ class Renames:
             if node is not None:
                 self._remove(node)
                 self._files.nodes.move(node, new)
+                if not node.is_local:
+                    self._hiding.hidden(node, old)
                 return
         self.unlink(old)
 
@@ -96,26 +100,30 @@ class Renames:
         if node.is_local:
             self._overlay.unlink(path)
             return
-        if node.remote is not None and node.spool is None and node.remote.size and node.handles:
-            hidden = new_part_path(path, self._card.family.longest_path)
-            self._put_aside(node, hidden)
-            if node.blocks is not None:
-                node.blocks.moved(hidden)
-        elif node.remote is not None:
+        if node.remote is not None and not (node.handles and self._put_aside(node)):
             with suppress(FileNotFoundError) if node.is_noted else nullcontext():  # a day may have passed
                 self._card.delete(node.remote_path)
             node.remote = None
         self._forget(path)
 
-    def _put_aside(self, node: Node, hidden: str) -> None:
+    def _put_aside(self, node: Node) -> bool:
+        """Give what the printer has of it a hidden name. False when it cannot, and nobody will read it there."""
+        hidden = new_part_path(node.path, self._card.family.longest_path)
         try:
-            self._card.rename(node.remote_path, hidden)
+            self._card.set_aside(node.remote_path, hidden)
+        except FileNotFoundError:
+            if not node.is_noted:
+                raise
+            return False
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
+            if node.spool is not None or node.remote is None or not node.remote.size:
+                return False
             message = "a program has this file open, and this printer cannot put it aside; close it first"
             raise PrinterBusy(message, node.path) from error
-        node.remote_path = hidden
+        node.moved_on_printer(hidden)
+        return True
 
     def rename(self, old: str, new: str, *, is_dir: bool) -> None:
         """Rename ``old`` to ``new``, replacing a file there."""
@@ -195,14 +203,7 @@ class Renames:
         has_more = target.spool is None and target.remote is not None and target.remote.size > 0
         if target.is_local or not has_more or not target.handles:
             return None
-
-        def moved(path: str) -> None:
-            with target.lock:
-                target.remote_path = path
-                if target.blocks is not None:
-                    target.blocks.moved(path)
-
-        return Keep(new_part_path(target.path, self._card.family.longest_path), moved)
+        return Keep(new_part_path(target.path, self._card.family.longest_path), target.moved_on_printer)
 
     def _has_superseded(self, old: str, new: str, node: Node | None, target: Node) -> bool:
         """Let the file at ``old`` (``node``, if it is open) take the place of ``target``, whose content is all here.
@@ -333,7 +334,7 @@ class Renames:
     def _keep_now(self, replaced: Node, keep: Keep) -> None:
         """What takes the place of ``replaced`` is stored later, when nobody will think of those who read that one."""
         try:
-            self._card.rename(replaced.remote_path, keep.at)
+            self._card.set_aside(replaced.remote_path, keep.at)
         except OSError as error:
             logger.info("%s: is replaced while a program reads it: %s", replaced.path, error)
         else:

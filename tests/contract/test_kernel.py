@@ -159,6 +159,22 @@ def test_many_threads_read_one_file_at_once(mount_box: Box) -> None:
     assert set(seen) == {content}
 
 
+def test_a_file_in_use_stays_when_what_shall_replace_it_is_gone(mount_box: Box) -> None:
+    mount_box.put("a.txt", b"old content")
+    mount_box.put("b.txt", b"new content")
+    with open(mount_box.path("a.txt"), "rb") as reader:
+        assert mount_box.path("b.txt").stat().st_size == 11
+        (mount_box.disk / "b.txt").unlink()
+
+        with refused(errno.ENOENT):
+            os.rename(mount_box.path("b.txt"), mount_box.path("a.txt"))
+
+        assert reader.read() == b"old content"
+    wait_until(lambda: mount_box.holds("a.txt", b"old content"), "it to be put back")
+    wait_until(mount_box.path("a.txt").exists, "it to show again")
+    assert mount_box.path("a.txt").read_bytes() == b"old content"
+
+
 SET = 1_700_000_000
 
 

@@ -72,3 +72,27 @@ def test_file_that_is_kept_for_its_readers_goes_back_or_away(
     printer.forgive()
     put_in_order(printer, tmp_path / "parts")
     assert (printer.files, heard) == (then, told)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_file_that_was_set_aside_to_be_replaced_goes_back_or_away(tmp_path: Path, is_replaced: bool) -> None:
+    printer = MemoryPrinter({PATH: b"old", SOURCE: b"new"})
+    dying = Leftovers(tmp_path / "parts")
+    card = Card(printer.card().pool, leftovers=dying)
+    card.set_aside(PATH, ASIDE)
+    replacing = card.replacing(PATH, Keep(ASIDE, lambda path: None))
+    replacing.__enter__()  # and it never comes to its end
+    if is_replaced:
+        card.rename(SOURCE, PATH)
+    card.close()
+    put_in_order(printer, tmp_path / "parts")
+    assert printer.files == ({PATH: b"new"} if is_replaced else {PATH: b"old", SOURCE: b"new"})
+
+
+def test_file_that_was_set_aside_is_removed_when_its_process_dies(tmp_path: Path) -> None:
+    printer = MemoryPrinter({PATH: b"old"})
+    card = Card(printer.card().pool, leftovers=Leftovers(tmp_path / "parts"))
+    card.set_aside(PATH, ASIDE)
+    card.close()
+    put_in_order(printer, tmp_path / "parts")
+    assert printer.files == {}

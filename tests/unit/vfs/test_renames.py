@@ -12,7 +12,7 @@ import pytest
 
 from bambufs.errors import CardFull, InvalidName, PrinterBusy, PrinterUnreachable
 from bambufs.printer.family import ESP32, VSFTPD
-from bambufs.vfs import renames
+from bambufs.vfs import hiding, renames
 from bambufs.vfs.filesystem import FileSystem
 from tests.support.memory import MemoryPrinter
 from tests.support.programs import content_of, exists, names, read, write
@@ -336,6 +336,82 @@ def read_or_not(fs: FileSystem, path: str) -> bytes:
         return read(fs, path)
     except FileNotFoundError:
         return b""
+
+
+# libfuse hides an open file before it asks for the rename that replaces it.
+
+HIDDEN_OTHER = "/model/.fuse_hidden0000000100000001"
+
+
+@BOTH
+@IN_USE
+@pytest.mark.parametrize("error", [CardFull("full"), PrinterUnreachable("away")], ids=repr)
+@pytest.mark.parametrize("is_closed_meanwhile", [False, True])
+def test_hidden_file_has_its_name_again_when_what_replaces_it_cannot_be_stored(
+    either: tuple[FileSystem, MemoryPrinter],
+    family: str,
+    use: Callable[[FileSystem], int],
+    error: OSError,
+    is_closed_meanwhile: bool,
+) -> None:
+    fs, printer = either
+    number = use(fs)
+    write(fs, DOT, b"new content")
+    printer.fail("STOR", error)
+
+    def replace() -> None:
+        fs.rename(OTHER, HIDDEN_OTHER)
+        fs.rename(DOT, OTHER)
+
+    with ThreadPoolExecutor(1) as threads:
+        with printer.gate("STOR") as gate:
+            replacing = threads.submit(replace)
+            assert gate.reached.wait(5)
+            if is_closed_meanwhile:
+                close_hidden(fs, number)
+        with pytest.raises(type(error)):
+            replacing.result(10)
+    if not is_closed_meanwhile:
+        close_hidden(fs, number)
+    wait_until(lambda: read_or_not(fs, OTHER) == b"other content", "it to be put back")
+    fs.close()
+    assert printer.files == {OLD: b"old content", OTHER: b"other content"}
+
+
+def close_hidden(fs: FileSystem, number: int) -> None:
+    """What libfuse does when nobody has a hidden file open any more."""
+    fs.release(number)
+    with suppress(FileNotFoundError):
+        fs.unlink(HIDDEN_OTHER)
+
+
+@BOTH
+@IN_USE
+def test_hidden_file_is_gone_when_the_other_has_taken_its_place(
+    either: tuple[FileSystem, MemoryPrinter], family: str, use: Callable[[FileSystem], int]
+) -> None:
+    fs, printer = either
+    number = use(fs)
+    fs.rename(OTHER, HIDDEN_OTHER)
+    fs.rename(OLD, OTHER)
+    assert (content_of(fs, number), read(fs, OTHER)) == (b"other content", b"old content")
+    close_hidden(fs, number)
+    fs.close()
+    assert printer.files == {OTHER: b"old content"}
+
+
+def test_file_that_was_deleted_before_stays_so_when_a_rename_fails(
+    fs: FileSystem, printer: MemoryPrinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hiding, "_AT_ONCE", 0.0)
+    number = open_for_reading(fs)
+    fs.rename(OTHER, HIDDEN_OTHER)
+    printer.fail("RENAME", CardFull("full"))
+    with pytest.raises(CardFull):
+        fs.rename(OLD, OTHER)
+    close_hidden(fs, number)
+    fs.close()
+    assert printer.files == {OLD: b"old content"}
 
 
 @BOTH
