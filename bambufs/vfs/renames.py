@@ -279,7 +279,9 @@ class Renames:
         with self._holding(nodes, patience=_UPLOAD_PATIENCE):
             self._card.rename(old, new)
             for node in nodes:
-                self._follow(node, paths.moved(node.path, old, new))
+                if paths.is_below(node.remote_path, old):  # which may be another path than its own, or a hidden one
+                    node.moved_on_printer(paths.moved(node.remote_path, old, new))
+                self._files.moved(node, paths.moved(node.path, old, new))
             self._overlay.folder_renamed(old, new)
             for node in nodes:
                 if node.is_local and node.spool is not None:

@@ -729,6 +729,19 @@ def test_open_files_go_along_with_their_folder(fs: FileSystem, printer: MemoryPr
     assert printer.files["/jobs/new.3mf"] == b"new content"
 
 
+def test_file_deleted_while_open_is_read_on_after_its_folder_was_renamed(
+    mount: Mount, printer: MemoryPrinter
+) -> None:
+    printer.files[OLD] = BIG
+    fs = mount(printer)
+    number = fs.open(OLD, os.O_RDONLY)
+    delete_open(fs, OLD)
+    fs.rename("/cache", "/jobs")
+    assert content_of(fs, number) == BIG
+    fs.release(number)
+    wait_until(lambda: printer.files == {OTHER: b"other content"}, "the hidden name to go")
+
+
 def test_folder_waits_for_a_small_upload_into_it(fs: FileSystem, printer: MemoryPrinter) -> None:
     with ThreadPoolExecutor(2) as threads, printer.gate("STOR") as gate:
         storing = threads.submit(write, fs, NEW, b"new content")
