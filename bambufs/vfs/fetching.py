@@ -170,6 +170,10 @@ class RemoteFile:
         """The file is now called ``path`` on the printer."""
         self.path = path
 
+    def retime(self) -> None:
+        """Its time is set on the printer: the next transfer tells another version, of the same content."""
+        self._local.version = None
+
     def rest(self) -> None:
         """Let go of the local file if nobody uses it just now."""
         with self._condition:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .. import interrupts
 from ..errors import CalledOff, Interrupted, again
@@ -280,7 +281,8 @@ class Uploads:
             is_owed = node.is_local or node.is_removed or node.owes_upload
         self._debts.update(node)
         if not is_owed and before.mtime != mtime:
-            self.set_time(node.path, before, mtime)
+            with _no_other_version(node):
+                self.set_time(node.path, before, mtime)
             if node.remote is not None:
                 node.remote = node.remote._replace(mtime=mtime)
 
@@ -293,6 +295,17 @@ class Uploads:
     def _remember_time(self, path: str, attributes: Attributes, mtime: int) -> None:
         self._times.remember(path, attributes.size, mtime)
         self._listings.apply(path, Entry(paths.split(path)[1], attributes.is_dir, attributes.size, mtime))
+
+
+@contextmanager
+def _no_other_version(node: Node) -> Iterator[None]:
+    """In the block its time is set on the printer, which makes no other content of what is being read."""
+    blocks = node.blocks
+    if blocks is not None:
+        blocks.retime()  # for transfers that begin before this block ends
+    yield
+    if blocks is not None:
+        blocks.retime()
 
 
 def _sent_before(node: Node) -> int:

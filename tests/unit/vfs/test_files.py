@@ -110,6 +110,17 @@ def test_reader_of_a_file_that_is_emptied_meanwhile_is_at_its_end(mount: Mount) 
     assert printer.count("RETR") == 2
 
 
+def test_time_that_is_set_does_not_disturb_who_reads(mount: Mount) -> None:
+    printer = MemoryPrinter({OLD: bytes(9_000_000)})
+    fs = mount(printer)
+    number = fs.open(OLD, os.O_RDONLY)
+    fs.read(number, 4096, 0)
+    fs.utimens(OLD, EXACT)
+    assert fs.read(number, 4096, 8_000_000) == bytes(4096)
+    fs.release(number)
+    assert printer.times[OLD] == EXACT
+
+
 def test_deleted_empty_file_can_be_read_by_who_has_it_open(mount: Mount) -> None:
     fs = mount(MemoryPrinter({OLD: b""}))
     number = fs.open(OLD, os.O_RDONLY)
