@@ -24,7 +24,6 @@ from .dating import Dating
 from .debts import Debts
 from .files import WRITES, OpenFiles
 from .handles import NodeTable
-from .hiding import Hiding
 from .listings import ListingCache
 from .local import LocalState
 from .owed import owed_lines
@@ -100,10 +99,7 @@ class FileSystem:
             monotonic=monotonic,
         )
         self._replay()
-        self._hiding = Hiding(card, self._listings, self._times, self._files)
-        self._renames = Renames(
-            card, self._listings, self._overlay, self._blocks, self._times, self._files, self._hiding
-        )
+        self._renames = Renames(card, self._listings, self._overlay, self._blocks, self._times, self._files)
         walks = Walks(self._listings, lambda: card.pool.spare if settings.looks_ahead else 0, lambda: self._warm(_ALL))
         self._tree = Tree(
             card, self._listings, self._overlay, nodes, walks, is_read_only=settings.read_only, made_at=int(clock())
@@ -355,7 +351,7 @@ class FileSystem:
 
     def rename(self, old: str, new: str, *, replace: bool = True) -> None:
         """Rename a file or folder; an existing file at ``new`` is replaced unless ``replace`` is false (EEXIST)."""
-        with self._hiding.undone_on_failure(new):
+        with self._renames.undone_on_failure(new):
             self._rename(old, new, replace=replace)
 
     def _rename(self, old: str, new: str, *, replace: bool) -> None:

@@ -47,10 +47,11 @@ class Renames:
         blocks: BlockCache,
         times: TimeStore,
         files: OpenFiles,
-        hiding: Hiding,
     ) -> None:
         self._card, self._listings, self._overlay = card, listings, overlay
-        self._blocks, self._times, self._files, self._hiding = blocks, times, files, hiding
+        self._blocks, self._times, self._files = blocks, times, files
+        self._hiding = Hiding(card, listings, times, files)
+        self.undone_on_failure = self._hiding.undone_on_failure
 
     def is_hiding(self, new: str) -> bool:
         """Whether a rename to ``new`` is libfuse's way of saying that an open file was deleted."""
