@@ -144,7 +144,10 @@ class OpenFiles:
 
     def write(self, number: int, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
-        return self.contents.write(self.nodes.handle(number).node, data, offset)
+        handle = self.nodes.handle(number)
+        written = self.contents.write(handle.node, data, offset)
+        handle.is_cut_off = False  # somebody goes on with the descriptor of a program that was killed
+        return written
 
     # --- the end of an opening --------------------------------------------------------------------
 

@@ -550,6 +550,21 @@ def test_what_is_written_after_a_killed_writer_is_stored(fs: FileSystem, printer
     assert printer.files[OLD] == b"all"
 
 
+@pytest.mark.parametrize("end", ["flush", "fsync"])
+def test_who_goes_on_with_the_descriptor_of_a_killed_program_stores_by_its_close(
+    fs: FileSystem, printer: MemoryPrinter, end: str
+) -> None:
+    # { killed; other; } > file
+    number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"half, ", 0)
+    fs.cut_off(number)
+    fs.flush(number)
+    fs.write(number, b"and more", 6)
+    getattr(fs, end)(number)
+    assert printer.files[OLD] == b"half, and more"
+    fs.release(number)
+
+
 def test_killed_writer_of_a_new_file_leaves_none(fs: FileSystem, printer: MemoryPrinter) -> None:
     number = fs.create(NEW, os.O_WRONLY)
     fs.write(number, b"half", 0)
