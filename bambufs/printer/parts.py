@@ -107,7 +107,12 @@ class Move:
     def _change_case(self, session: FtpsSession) -> None:
         """Both names are one file on a FAT card, so that deleting or overwriting the one would lose the other."""
         self.undo(session)  # what was begun before the connection broke
-        aside = self._put_aside(session, self.source)
+        try:
+            aside = self._put_aside(session, self.source)
+        except NotSupported:
+            raise
+        except CardRefused as refusal:
+            raise gone(self.source) from refusal
         try:
             session.rename(aside, self.target)
         except CardRefused as refusal:

@@ -1025,6 +1025,21 @@ def test_rename_of_a_missing_file_is_told(start: Start, model: str) -> None:
 
 
 @BOTH
+def test_change_of_case_of_a_missing_file_is_told(start: Start, model: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        start(model)[0].rename("/cache/nope", "/cache/NOPE")
+
+
+@BOTH
+def test_change_of_case_where_nothing_is_renamed_is_told_apart(start: Start, model: str) -> None:
+    card, printer = start(model, refused="RNFR:550")
+    put(printer, "cache/x.3mf")
+    with pytest.raises(OSError, match="cannot rename") as caught:
+        card.rename("/cache/x.3mf", "/cache/X.3mf")
+    assert caught.value.errno == errno.EXDEV
+
+
+@BOTH
 def test_rename_of_a_missing_file_keeps_what_is_at_the_new_name(start: Start, model: str) -> None:
     card, printer = start(model)
     put(printer, "cache/y")
