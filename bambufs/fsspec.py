@@ -204,10 +204,19 @@ class _Written(io.BufferedRandom):
     def __init__(self, fs: BambuFileSystem, path: str, *, start: bool, autocommit: bool) -> None:
         number, self._place = tempfile.mkstemp(prefix="bambufs-")
         super().__init__(io.FileIO(number, "r+"))
-        self._fs, self.path, self._autocommit = fs, path, autocommit
+        self._fs, self.path, self._autocommit = fs, path, False
         if start:
-            with fs.printer.open(path) as old:
+            self._begin_with_old()
+        self._autocommit = autocommit
+
+    def _begin_with_old(self) -> None:
+        try:
+            with self._fs.printer.open(self.path) as old:
                 self.write(old.read())
+        except BaseException:  # what there is is not what was there
+            self.close()
+            self.discard()
+            raise
 
     def __exit__(self, *failure: object) -> None:
         if failure[0] is not None:  # what was written is not whole

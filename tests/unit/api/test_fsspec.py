@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from fsspec.tests import abstract
 
 from bambufs import simulator
-from bambufs.errors import UsageError
+from bambufs.errors import ConnectionDropped, UsageError
 from bambufs.fsspec import BambuFileSystem
 from tests.unit.api.conftest import Start
 
@@ -138,3 +139,20 @@ def test_what_failed_in_the_middle_is_not_stored(filesystem: BambuFileSystem, pr
         file.write(b"all of it")
     assert (printer.card / "model/x.bin").read_bytes() == b"all of it"
     filesystem.rm("/model/x.bin")
+
+
+def test_file_that_cannot_be_read_to_be_appended_to_stays(
+    filesystem: BambuFileSystem, printer: simulator.Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filesystem.pipe_file("/image/kept.txt", b"first line")
+
+    def lost(path: str) -> None:
+        raise ConnectionDropped("the connection was lost", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem.printer, "open", lost)
+        with pytest.raises(ConnectionDropped):
+            filesystem.open("/image/kept.txt", "ab")
+    gc.collect()
+    assert filesystem.cat_file("/image/kept.txt") == (printer.card / "image/kept.txt").read_bytes() == b"first line"
+    filesystem.rm("/image/kept.txt")
