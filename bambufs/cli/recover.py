@@ -34,7 +34,10 @@ _HALF = "may be half a file, and is not sent; look at it (--export DIR) and copy
 def run(args: argparse.Namespace) -> int:
     """List, retry, export or discard; returns the exit code."""
     chosen = resolve(args.printer, given(args), os.environ, read_files(os.environ))
-    folder = chosen.config_with("-").printer_dir
+    config = chosen.config_with("-")
+    folder = config.printer_dir
+    if args.cache_dir is not None and not config.cache_dir.is_dir():
+        raise UsageError(f"{config.cache_dir} is not a directory that is there; --cache-dir is that of the mount")
     if not folder.is_dir():
         say(args, f"Nothing is kept: there is no folder {folder}.")
         tell(args, [])

@@ -35,9 +35,13 @@ class Resolved:
         return self.config_with(self.access_code[0])
 
     def config_with(self, code: str) -> Config:
-        """The same with ``code`` for the access code. Raises `UsageError` that names who set what cannot be."""
+        """The same with ``code`` for the access code. Raises `UsageError` that names who set what cannot be.
+
+        Also when it cannot be for a mount: a mistake in ``-o`` is told by each command.
+        """
         values = self._values(_CONFIG_FIELDS)
         try:
+            MountOptions(**self._values(_MOUNT_FIELDS))
             return Config(**values, access_code=code)
         except UsageError as error:
             raise UsageError(f"{self._blamed(values, code)}{error.message}") from error

@@ -202,7 +202,7 @@ ARGUMENTS: dict[str, list[Row]] = {
 """Arguments without an option, by what the help calls them."""
 
 OF_COMMAND: dict[tuple[str, str], list[Row]] = {
-    ("trust", "--cache-dir"): [Row("{}/file", 1, "file"), Row("{}/file/below", 1, "file")],
+    ("trust", "--cache-dir"): [Row("{}/file", 7, "cannot be read"), Row("{}/file/below", 7, "cannot be read")],
     ("simulate", "--serial"): [Row(text, 2, "serial") for text in ("", "a b", "é")],
     ("simulate", "--ftps-port"): [Row(text, 2, "port") for text in ("-1", "65536", "x", "")],
     ("simulate", "--mqtt-port"): [Row(text, 2, "port") for text in ("-1", "65536", "x", "")],
@@ -218,7 +218,11 @@ OF_COMMAND: dict[tuple[str, str], list[Row]] = {
     ("trust", "PRINTER"): [Row(text, 2, "no certificate") for text in ("stranger", "", "a\nb", "é", "\udcff")],
     ("config show", "PRINTER"): [],
     ("put", "FILE"): [],
-    ("recover", "FILE"): [],  # nothing is kept here, so that nothing can be asked for wrongly
+    # Nothing is kept here, so that nothing can be asked for wrongly, and nothing is sent.
+    ("recover", "FILE"): [],
+    ("recover", "--access-code-file"): [Row("", 2, "path")],
+    ("recover", "--log-file"): [Row("", 2, "path")],
+    ("recover", "--cache-dir"): [*PLACE[:3], Row(f"{{}}/{_LONG}", 1, "name too long"), PLACE[4]],
     ("timelapse", "DEST"): [],
     ("info", "FILE"): [
         Row("nowhere.3mf", 1, "no such file"),
