@@ -22,17 +22,17 @@ def run(args: argparse.Namespace) -> int:
         if len(found) > 1 and not target.is_dir():
             raise UsageError(f"{last} is no folder of this computer; several files need one")
         for info in found:
-            told += _fetch(args, printer, info, target)
+            told += _fetch(args, printer, info, target / info.name if target.is_dir() else target)
     tell(args, told)
     return 0
 
 
-def _fetch(args: argparse.Namespace, printer: Printer, info: FileInfo, target: Path) -> list[dict[str, object]]:
+def _fetch(args: argparse.Namespace, printer: Printer, info: FileInfo, place: Path) -> list[dict[str, object]]:
+    """Fetch a file or a folder as ``place``."""
     if not info.is_dir:
-        return [fetch_file(args, printer, info, target)]
+        return [fetch_file(args, printer, info, place)]
     if not args.recursive:
         raise UsageError(f"{info.path} is a folder; add -r to copy it with all that is in it")
-    place = target / info.name if target.is_dir() else target
     place.mkdir(exist_ok=True)
     return [one for inner in printer.scandir(info.path) for one in _fetch(args, printer, inner, place / inner.name)]
 

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         if len(files) > 1 and not printer.is_dir(args.target):
             raise UsageError(f"{args.target} is no folder on the printer; several files need one")
         for file in files:
-            told += _store(args, printer, file, args.target)
+            told += _store(args, printer, file, _place_for(printer, file, args.target))
     tell(args, told)
     return 0
 
@@ -35,6 +35,7 @@ def _check(file: Path, *, recursive: bool) -> None:
 
 
 def _store(args: argparse.Namespace, printer: Printer, file: Path, target: str) -> list[dict[str, object]]:
+    """Store ``file`` as ``target``, or in it."""
     if file.is_dir():
         return _store_folder(args, printer, file, target)
     with bar(args, file.name, file.stat().st_size) as progress:
@@ -44,10 +45,17 @@ def _store(args: argparse.Namespace, printer: Printer, file: Path, target: str) 
 
 
 def _store_folder(args: argparse.Namespace, printer: Printer, folder: Path, target: str) -> list[dict[str, object]]:
-    place = f"{target.rstrip('/')}/{folder.resolve().name}" if printer.is_dir(target) else target
-    printer.mkdir(place, exist_ok=True)
+    """Store what is in ``folder`` in ``target``, which is made unless it is there."""
+    printer.mkdir(target, exist_ok=True)
     inside = sorted(inner for inner in folder.iterdir() if not inner.name.startswith("."))
-    return [told for inner in inside for told in _store(args, printer, inner, f"{place}/{inner.name}")]
+    return [told for inner in inside for told in _store(args, printer, inner, f"{target}/{inner.name}")]
+
+
+def _place_for(printer: Printer, file: Path, target: str) -> str:
+    """What ``file`` becomes: a folder keeps its name in a folder that is there, as with `cp -r`."""
+    if file.is_dir() and printer.is_dir(target):
+        return f"{target.rstrip('/')}/{file.resolve().name}"
+    return target
 
 
 def _warn_of_root(printer: Printer, path: str) -> None:

@@ -123,6 +123,22 @@ def test_files_come_and_go(desk: Desk) -> None:
     assert os.listdir(desk.card / "model") == []
 
 
+def test_folder_that_is_copied_again_is_the_same_folder(desk: Desk) -> None:
+    Path("folder/inner").mkdir(parents=True)
+    Path("folder/inner/two.bin").write_bytes(b"two")
+    for content in (b"two", b"newer"):
+        Path("folder/inner/two.bin").write_bytes(content)
+        desk.run("put", "-r", "folder", "/model")
+        desk.run("get", "-r", "/model/folder", ".")
+        desk.run("get", "-r", "/model/folder", "back")
+    assert [place.name for place in (desk.card / "model").rglob("*")] == ["folder", "inner", "two.bin"]
+    assert (desk.card / "model/folder/inner/two.bin").read_bytes() == b"newer"
+    found = [str(place) for top in ("back", "folder") for place in sorted(Path(top).rglob("*.bin"))]
+    assert found == ["back/folder/inner/two.bin", "back/inner/two.bin", "folder/inner/two.bin"]
+    assert Path("back/folder/inner/two.bin").read_bytes() == b"newer"
+    desk.run("rm", "-r", "/model/folder")
+
+
 def test_what_is_told_as_json(desk: Desk) -> None:
     Path("one.bin").write_bytes(b"one")
     (put,) = desk.told("put", "one.bin", "/model")
