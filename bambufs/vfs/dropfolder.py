@@ -124,7 +124,8 @@ class DropFolder:
             spool.truncate(0)
             spool.mark_clean(spool.generation)
         number = HANDLE_BIT | next(self._numbers)
-        self._open[number] = _Open(path, spool, writes=writes)
+        with self._lock:
+            self._open[number] = _Open(path, spool, writes=writes)
         return number
 
     def _handle(self, fh: int) -> _Open:
