@@ -65,9 +65,13 @@ class ImplicitFtps(ftplib.FTP_TLS):
         return self.sock
 
     def secure(self, raw: socket.socket) -> None:
-        """Start TLS on a fresh connection and make it the control connection."""
+        """Start TLS on a fresh connection and make it the control connection; closed when that fails."""
         self.af = raw.family
-        self.sock = self._handshake(raw, None)
+        try:
+            self.sock = self._handshake(raw, None)
+        except BaseException:
+            raw.close()  # as long as TLS has not taken it over
+            raise
 
     def _wrapped(self, raw: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
         raw.getpeername()  # `ssl` would lose a socket whose other end has gone

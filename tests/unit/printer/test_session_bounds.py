@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +15,12 @@ import pytest
 from bambufs.errors import CardRefused, ConnectionDropped, PrinterError, PrinterTimeout
 from bambufs.printer import session as session_module
 from bambufs.printer.session import FtpsSession, Timeouts
+from bambufs.printer.wire import ImplicitFtps
 from tests.support.scripted import LOGIN, TOGETHER, Step, Talk, ask, denies, says, scripted
+from tests.support.waiting import wait_until
+
+_CLOSED = 7
+"""TCP_CLOSE, see tcp_states.h of Linux."""
 
 BRISK = Timeouts(connect=2.0, greet=5.0, reply=0.6, stall=2.0, listing=0.6, final_reply=2.0)
 
@@ -139,3 +147,19 @@ def test_time_that_is_not_told_now_does_not_hide_the_others() -> None:
     with talking(answers, pipelines=True) as session:
         times = session.modified([f"/{number}" for number in range(4)])
     assert times == (1709208000, None, None, 1709208002)
+
+
+def test_connection_that_is_gone_before_tls_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        raw = socket.create_connection(server.getsockname(), timeout=5)
+        taken = server.accept()[0]
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        taken.close()  # with a reset
+        wait_until(lambda: raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED, "the reset to come in")
+    wire = ImplicitFtps(ssl.create_default_context(), "printer", 1.0)
+
+    with pytest.raises(OSError, match="not connected"):
+        wire.secure(raw)
+
+    assert raw.fileno() == -1
+    wire.close()
