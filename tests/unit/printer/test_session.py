@@ -54,6 +54,7 @@ from tests.support.scripted import (
     stalls,
     takes,
 )
+from tests.support.waiting import wait_until
 
 LATE = Timeouts(connect=5.0, greet=5.0, reply=0.3, stall=0.3, final_reply=5.0)
 """Impatient, but for the reply after an upload."""
@@ -722,5 +723,6 @@ def test_good_bye_is_said_and_not_waited_for() -> None:
 
 def test_good_bye_to_a_printer_that_is_gone_does_no_harm() -> None:
     with talking(hangs_up()) as (session, _):
+        wait_until(session.has_hung_up, "the printer to hang up")
         session.quit()
         session.quit()
