@@ -202,6 +202,26 @@ class Debts:
         if spool is not None and spool is not debt.spool:
             spool.retire()
 
+    def put_aside(self, node: Node, reason: str) -> None:
+        """What ``node`` holds may be half a file: it goes to lost+found, and what it owed before is owed still."""
+        with node.debt_lock, node.lock:
+            spool, debt = node.spool, node.debt
+            assert spool is not None
+            is_other = debt is not None and debt.spool is not spool
+            old = None if debt is None or is_other else debt.record
+            record = replace(self._described(node, node.path, spool, old), whole=False)
+            try:
+                self._lost.put(record, spool, reason)
+            except OSError as error:  # the next mount finds it where it is
+                logger.error("%s: %s; what was written stays in %s: %s", node.path, reason, spool.file, error.strerror)
+            spool.is_frozen, node.is_unstored = True, False
+            spool.mark_clean(spool.generation)
+            if debt is not None and is_other:
+                spool.close()
+                node.spool, node.mtime, node.is_unstored = debt.spool, debt.record.mtime, True
+            else:
+                node.debt = None
+
     # --- errors that nobody has heard of ----------------------------------------------------------
 
     def complain(self, path: str, error: OSError) -> None:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 WRITES = os.O_WRONLY | os.O_RDWR
 """The open flags that allow writing."""
 
+_CUT_SHORT = "the mount ended while a program was still writing it, so that it may be half a file"
+
 _RELEASE_PATIENCE = 1.0
 """Seconds; it takes milliseconds, unless somebody else goes on with the killed program's descriptor."""
 
@@ -146,6 +148,7 @@ class OpenFiles:
         """Write all of ``data`` at ``offset``; returns its length. Raises ENOSPC when this computer's disk is full."""
         handle = self.nodes.handle(number)
         written = self.contents.write(handle.node, data, offset)
+        handle.is_flushed = False
         handle.is_cut_off = False  # somebody goes on with the descriptor of a program that was killed
         return written
 
@@ -157,6 +160,7 @@ class OpenFiles:
         Raises why that failed, or why an earlier version of the file could not be stored in the background.
         """
         handle = self.nodes.handle(number)
+        handle.is_flushed = True
         node = handle.node
         if handle.writes and not handle.is_cut_off and (node.is_dirty or node.is_noted):
             self._hand_over(node)
@@ -336,8 +340,14 @@ class OpenFiles:
         self._uploads.moved(node, path)
 
     def close(self) -> None:
-        """Treat every file as released. What is owed in the background stays so."""
-        self.nodes.release_all()
+        """Treat every file as released, but half of one that is being written does not replace what there is.
+
+        What is owed in the background stays so.
+        """
+        for node in self.nodes.release_all():
+            if node.owes_upload and not node.is_noted and not node.is_abandoned:
+                with node.io_lock:
+                    self._debts.put_aside(node, _CUT_SHORT)
         for node in self.nodes.all():
             self.end(node)
 

@@ -263,7 +263,9 @@ class FileSystem:
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
         """Cut or extend a file. The change is uploaded at once, unless a program is writing to the file."""
         if fh is not None or path is None:
-            self._contents.truncate(self._files.nodes.handle(fh or 0).node, length)
+            handle = self._files.nodes.handle(fh or 0)
+            self._contents.truncate(handle.node, length)
+            handle.is_flushed = False
             return
         self._tree.check_writable(path)
         number = self._files.open(path, os.O_WRONLY)

@@ -152,6 +152,8 @@ class Handle:
     writes: bool
     is_cut_off: bool = False
     """The program that wrote was killed in the middle: what it wrote must not replace the file."""
+    is_flushed: bool = False
+    """A descriptor of it was closed since it was written to last, or opened."""
 
 
 class NodeTable:
@@ -206,13 +208,18 @@ class NodeTable:
             handle.node.handles -= 1
             return handle
 
-    def release_all(self) -> None:
-        """Take every handle and pin away, but for those of nodes that owe an upload in the background."""
+    def release_all(self) -> list[Node]:
+        """Take every handle and pin away, but for those of nodes that owe an upload in the background.
+
+        Returns the nodes that somebody was still writing to.
+        """
         with self._lock:
+            unfinished = {handle.node for handle in self._handles.values() if handle.writes and not handle.is_flushed}
             self._handles.clear()
             for node in self._nodes.values():
                 node.handles = 0
                 node.pins = int(node.debt is not None and node.debt.in_background)
+            return list(unfinished)
 
     def is_in_use(self, node: Node) -> bool:
         """Whether somebody has ``node`` open or pinned."""

@@ -75,8 +75,11 @@ def test_a_mount_in_the_background_ends(server: Vsftpd, site: Site, fuse3: str, 
     site.wait_until_gone()
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "umount -l"])
-@pytest.mark.parametrize("size", [200_000, 12_000_000], ids=["while it is confirmed", "while it is sent"])
+@pytest.mark.parametrize(
+    ("size", "end"),
+    [(200_000, "SIGTERM"), (200_000, "umount -l"), (12_000_000, "umount -l")],
+    ids=["while it is confirmed-SIGTERM", "while it is confirmed-umount -l", "while it is sent-umount -l"],
+)
 def test_an_upload_that_runs_is_finished_first(
     start_printer: StartPrinter, site: Site, binding: str, make_file: MakeFile, end: str, size: int
 ) -> None:
@@ -98,6 +101,31 @@ def test_an_upload_that_runs_is_finished_first(
     assert copied.code == 0, copied
     assert ended.code == 0, ended
     assert card.names(printer.card) == ["new.3mf"]
+
+
+def test_half_of_what_is_being_written_at_the_end_replaces_nothing(
+    start_printer: StartPrinter, site: Site, binding: str, make_file: MakeFile
+) -> None:
+    printer = start_printer()
+    source = make_file("new.3mf", 12_000_000)
+    (printer.card / "new.3mf").write_bytes(b"old content")
+    with foreground(site, address(printer), binding) as driver:
+        with printer.hold("STOR", after_bytes=100_000) as gate:
+            copy = Program("cp", source, site.point)
+            assert gate.reached.wait(15)
+            ENDINGS["SIGTERM"](site)
+            wait_until(lambda: not _has_pending_signal(driver.pid), "the signal to be taken")
+        copied = copy.wait()
+        ended = driver.wait()
+
+    assert copied.code != 0, copied
+    assert (printer.card / "new.3mf").read_bytes() == b"old content"
+    card.wait_until_tidy(printer.card)
+    assert ended.code == 0, ended
+    (kept,) = site.lost()
+    assert source.read_bytes().startswith(kept.read_bytes())
+    assert "new.3mf" in kept.name
+    assert "may be half a file" in ended.err + site.log
 
 
 def _has_pending_signal(pid: int) -> bool:

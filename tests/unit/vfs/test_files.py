@@ -21,6 +21,7 @@ from bambufs.vfs.filesystem import FileSystem
 from bambufs.vfs.handles import Node
 from bambufs.vfs.journal import Record
 from bambufs.vfs.lost import LostFound
+from bambufs.vfs.recovery import Recovery
 from bambufs.vfs.spool import SpoolFile
 from bambufs.vfs.uploads import Uploads
 from tests.support.clock import Clock
@@ -833,9 +834,45 @@ def test_new_file_is_listed_while_it_is_written(fs: FileSystem) -> None:
 # --- the end ----------------------------------------------------------------------------------------
 
 
-def test_closing_the_mount_uploads_what_is_owed(mount: Mount, printer: MemoryPrinter) -> None:
+def test_closing_the_mount_uploads_a_new_file_that_the_kernel_has_not_released_yet(
+    mount: Mount, printer: MemoryPrinter
+) -> None:
     fs = mount(printer)
-    fs.write(fs.create(NEW, os.O_WRONLY), b"new content", 0)
+    fs.flush(fs.create(NEW, os.O_WRONLY))
+    assert NEW not in printer.files
+    mount(printer)
+    assert printer.files[NEW] == b""
+
+
+@pytest.mark.parametrize("path", [NEW, OLD])
+def test_half_of_what_is_being_written_when_the_mount_ends_is_put_aside(
+    mount: Mount, printer: MemoryPrinter, tmp_path: Path, path: str
+) -> None:
+    before = dict(printer.files)
+    fs = mount(printer)
+    number = fs.create(path, os.O_WRONLY) if path == NEW else fs.open(path, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"new cont", 0)
+    mount(printer)
+    assert printer.files == before
+    (kept,) = Recovery(tmp_path / "cache").kept()
+    assert (kept.record.path, kept.record.whole) == (path, False)
+    assert kept.file.read_bytes() == b"new cont"
+
+
+def test_file_that_is_being_emptied_when_the_mount_ends_stays(mount: Mount, printer: MemoryPrinter) -> None:
+    before = dict(printer.files)
+    fs = mount(printer)
+    fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
+    mount(printer)
+    assert printer.files == before
+
+
+def test_what_is_written_after_a_descriptor_was_closed_is_no_more_whole(mount: Mount, printer: MemoryPrinter) -> None:
+    fs = mount(printer)
+    number = fs.create(NEW, os.O_WRONLY)
+    fs.write(number, b"new content", 0)
+    fs.flush(number)
+    fs.write(number, b", and", 11)
     mount(printer)
     assert printer.files[NEW] == b"new content"
 

@@ -758,12 +758,16 @@ def test_end_tells_what_it_waits_for(leaving: Mount, printer: MemoryPrinter) -> 
     assert str(told[0]) == "1 file (0.0 kB)"
 
 
-def test_file_that_is_open_at_the_end_is_sent(leaving: Mount, printer: MemoryPrinter) -> None:
+def test_file_that_is_being_written_at_the_end_is_sent_as_it_was_owed(
+    leaving: Mount, printer: MemoryPrinter, tmp_path: Path
+) -> None:
     fs = leaving(printer)
-    number = fs.create(NEW, os.O_WRONLY)
-    fs.write(number, b"new content", 0)
+    write(fs, NEW, b"whole content")
+    number = fs.open(NEW, os.O_WRONLY | os.O_TRUNC)
+    fs.write(number, b"ha", 0)
     fs.close()
-    assert printer.files[NEW] == b"new content"
+    assert printer.files[NEW] == b"whole content"
+    assert lost(tmp_path) == [b"ha"]
 
 
 def test_the_thread_sends_by_itself(tmp_path: Path, printer: MemoryPrinter) -> None:
