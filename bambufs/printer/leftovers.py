@@ -44,7 +44,7 @@ class Leftovers:
             with suppress(OSError):
                 file = os.open(self._file(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
                 self._held[path] = file
-                fcntl.flock(file, fcntl.LOCK_EX)  # somebody who looks through the notes may hold it for a moment
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(file, os.fsencode(f"{path}\0{instead_of}" if instead_of else path))
 
     def strike_out(self, path: str) -> None:

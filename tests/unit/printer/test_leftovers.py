@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import stat
-import threading
 from pathlib import Path
 
 import pytest
 
 from bambufs.printer.leftovers import Leftovers
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -91,18 +87,3 @@ def test_local_disk_that_fails_does_not_stop_an_upload(folder: Path) -> None:
     leftovers = Leftovers(folder)
     folder.rmdir()
     leftovers.note("/x")
-
-
-def test_somebody_who_looks_through_the_notes_does_not_cost_one(folder: Path) -> None:
-    path, leftovers = "/cache/.bambufs-1.part", Leftovers(folder)
-    (folder / ".bambufs-1.part").touch()
-    with open(folder / ".bambufs-1.part", "rb") as looked_at:
-        fcntl.flock(looked_at, fcntl.LOCK_SH)
-        inode = os.fstat(looked_at.fileno()).st_ino
-        noting = threading.Thread(target=leftovers.note, args=(path,))
-        noting.start()
-        waiting = re.compile(rf"-> FLOCK.*:{inode} ")
-        wait_until(lambda: waiting.search(Path("/proc/locks").read_text()) or not noting.is_alive(), "it to wait")
-    noting.join(5)
-    leftovers.close()
-    assert Leftovers(folder).left_over() == [path]
