@@ -120,12 +120,15 @@ def test_half_of_what_is_being_written_at_the_end_replaces_nothing(
 
     assert copied.code != 0, copied
     assert (printer.card / "new.3mf").read_bytes() == b"old content"
-    card.wait_until_tidy(printer.card)
     assert ended.code == 0, ended
     (kept,) = site.lost()
     assert source.read_bytes().startswith(kept.read_bytes())
     assert "new.3mf" in kept.name
     assert "may be half a file" in ended.err + site.log
+
+    assert site.mount(address(printer)).code == 0
+    card.wait_until_tidy(printer.card)  # at the latest now
+    assert site.unmount().code == 0
 
 
 def _has_pending_signal(pid: int) -> bool:
