@@ -196,12 +196,7 @@ def test_file_whose_upload_runs_is_renamed(fs: FileSystem, printer: MemoryPrinte
 def test_file_whose_second_upload_runs_is_renamed(fs: FileSystem, printer: MemoryPrinter) -> None:
     number = fs.open(OLD, os.O_WRONLY | os.O_TRUNC)
     fs.write(number, b"new content", 0)
-    with ThreadPoolExecutor(1) as threads:
-        with printer.gate("STOR") as gate:
-            storing = threads.submit(fs.flush, number)
-            assert gate.reached.wait(5)
-            fs.rename(OLD, NEW)
-        storing.result(10)
+    rename_while_its_upload_runs(fs, printer, number)
     fs.release(number)
     wait_until(lambda: printer.files == {NEW: b"new content", OTHER: b"other content"}, "the old name to go")
 
